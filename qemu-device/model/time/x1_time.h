@@ -25,8 +25,8 @@ struct x1_time_params {
 	uint32_t mcus;
 	uint64_t clock_hz;
 	uint32_t l2_bytes;
-	uint32_t hbm_bw, l2_bw, pcie_bw;		/* bytes per cycle */
-	uint32_t hbm_latency, l2_latency, pcie_latency;	/* cycles */
+	uint32_t hbm_bw, l2_bw, pcie_bw;                /* bytes per cycle */
+	uint32_t hbm_latency, l2_latency, pcie_latency; /* cycles */
 };
 
 /*
@@ -35,24 +35,24 @@ struct x1_time_params {
  */
 struct x1_time_cmd {
 	uint32_t queue;
-	uint32_t op;		/* enum x1_cmd_op */
-	uint32_t flags;		/* command flags */
+	uint32_t op;    /* enum x1_cmd_op */
+	uint32_t flags; /* command flags */
 	uint32_t tag;
-	uint32_t vm;		/* of the memory it touches */
+	uint32_t vm; /* of the memory it touches */
 	uint32_t priority;
-	uint32_t mcu_first, mcu_count;	/* partition, count 0 = all */
-	uint64_t arrival;	/* earliest start in device cycles, 0 = at once */
-	uint64_t budget;	/* LAUNCH: cycles, 0 = no limit */
-	struct x1_trace *wg;	/* LAUNCH: num_wgs traces in index order */
+	uint32_t mcu_first, mcu_count; /* partition, count 0 = all */
+	uint64_t arrival;              /* earliest start in device cycles, 0 = at once */
+	uint64_t budget;               /* LAUNCH: cycles, 0 = no limit */
+	struct x1_trace *wg;           /* LAUNCH: num_wgs traces in index order */
 	uint32_t num_wgs;
-	struct x1_tr_extent read, write;	/* COPY, FILL; bytes 0 = none */
-	void *owner;		/* the caller's */
+	struct x1_tr_extent read, write; /* COPY, FILL; bytes 0 = none */
+	void *owner;                     /* the caller's */
 
 	/* results */
-	uint64_t start, end;	/* device cycles */
-	bool over_budget;	/* LAUNCH: ended by its budget; end = start + budget */
-	bool late;		/* arrival was before the model's clock and was clamped */
-	struct x1_perf perf;	/* this command alone */
+	uint64_t start, end; /* device cycles */
+	bool over_budget;    /* LAUNCH: ended by its budget; end = start + budget */
+	bool late;           /* arrival was before the model's clock and was clamped */
+	struct x1_perf perf; /* this command alone */
 
 	/* the model's own */
 	struct x1_time_cmd *next;
