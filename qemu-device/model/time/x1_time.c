@@ -57,7 +57,6 @@ struct stream {
 	struct x1_time_cmd *head, *tail;
 	bool started; /* head has begun */
 	uint64_t now; /* end of the last command */
-	bool expecting;
 	uint64_t expect_at;
 	uint64_t piece_row, piece_off; /* COPY, FILL */
 	uint64_t overlap_from;         /* last dispatch of the previous LAUNCH */
@@ -77,6 +76,8 @@ struct x1_time {
 	struct slot *free_slots;
 	struct slot **slot_of_mcu; /* running replay per MCU */
 	struct x1_time_launch *launches[X1_NUM_QUEUES];
+	uint64_t pending;             /* queues whose launch has work-groups to dispatch */
+	uint64_t expecting;           /* queues with work to come */
 	uint32_t next_queue;          /* round robin inside a priority */
 	struct x1_time_cmd *finished; /* completed, not yet handed back */
 	struct x1_perf total;
@@ -286,6 +287,7 @@ static void launch_free(struct x1_time *t, uint32_t queue)
 	struct x1_time_launch *l = t->launches[queue];
 
 	t->launches[queue] = NULL;
+	t->pending &= ~(1ull << queue);
 	free(l->releases);
 	free(l);
 }
@@ -479,33 +481,47 @@ static bool dispatch_one(struct x1_time *t, struct x1_time_launch *l)
 	x1_replay_begin(&s->replay, &cmd->wg[wg], start);
 	cmd->perf.instructions += cmd->wg[wg].instructions;
 	l->last_dispatch = start;
-	l->next_wg++;
+	if (++l->next_wg == cmd->num_wgs)
+		t->pending &= ~(1ull << cmd->queue);
 	l->running++;
 	push_wg(t, &s->replay);
 	return true;
 }
 
+/* The first of `queues` at or after next_queue, in turn. */
+static uint32_t next_in_turn(const struct x1_time *t, uint64_t queues)
+{
+	uint64_t later = queues & ~0ull << t->next_queue;
+
+	return (uint32_t)__builtin_ctzll(later ? later : queues);
+}
+
 /* Free MCUs go to the highest priority, inside one to the queues in turn. */
 static void dispatch(struct x1_time *t)
 {
-	for (int prio = X1_NUM_PRIORITIES - 1; prio >= 0; prio--) {
-		bool more = true;
+	uint64_t tried = 0;
 
-		while (more) {
-			more = false;
-			for (uint32_t i = 0; i < X1_NUM_QUEUES; i++) {
-				uint32_t q = (t->next_queue + i) % X1_NUM_QUEUES;
-				struct x1_time_launch *l = t->launches[q];
+	while (t->pending & ~tried) {
+		uint64_t best = 0;
+		uint32_t prio = 0, q;
 
-				if (!l || l->cmd->priority != (uint32_t)prio ||
-				    l->next_wg == l->cmd->num_wgs)
-					continue;
-				if (dispatch_one(t, l)) {
-					t->next_queue = (q + 1) % X1_NUM_QUEUES;
-					more = true;
-				}
+		for (uint64_t left = t->pending & ~tried; left; left &= left - 1) {
+			uint32_t p;
+
+			q = (uint32_t)__builtin_ctzll(left);
+			p = t->launches[q]->cmd->priority;
+			if (!best || p > prio) {
+				best = 0;
+				prio = p;
 			}
+			if (p == prio)
+				best |= 1ull << q;
 		}
+		q = next_in_turn(t, best);
+		if (dispatch_one(t, t->launches[q]))
+			t->next_queue = (q + 1) % X1_NUM_QUEUES;
+		else
+			tried |= 1ull << q;
 	}
 }
 
@@ -525,6 +541,7 @@ static void launch_start(struct x1_time *t, struct stream *st, uint32_t queue)
 	l->cmd = cmd;
 	l->ready = l->last_end = l->last_dispatch = ready;
 	t->launches[queue] = l;
+	t->pending |= 1ull << queue;
 	dispatch(t);
 }
 
@@ -673,13 +690,13 @@ void x1_time_free(struct x1_time *t)
 
 void x1_time_expect(struct x1_time *t, uint32_t queue, uint64_t earliest)
 {
-	t->stream[queue].expecting = true;
+	t->expecting |= 1ull << queue;
 	t->stream[queue].expect_at = earliest;
 }
 
 void x1_time_unexpect(struct x1_time *t, uint32_t queue)
 {
-	t->stream[queue].expecting = false;
+	t->expecting &= ~(1ull << queue);
 }
 
 int x1_time_submit(struct x1_time *t, struct x1_time_cmd *cmd)
@@ -700,7 +717,7 @@ int x1_time_submit(struct x1_time *t, struct x1_time_cmd *cmd)
 	cmd->over_budget = false;
 	cmd->late = cmd->arrival && earliest < t->now;
 	cmd->next = NULL;
-	st->expecting = false;
+	x1_time_unexpect(t, cmd->queue);
 	if (st->tail) {
 		st->tail->next = cmd;
 	} else {
@@ -716,10 +733,10 @@ static uint64_t horizon(const struct x1_time *t)
 {
 	uint64_t h = UINT64_MAX;
 
-	for (uint32_t q = 0; q < X1_NUM_QUEUES; q++) {
-		const struct stream *st = &t->stream[q];
+	for (uint64_t left = t->expecting; left; left &= left - 1) {
+		const struct stream *st = &t->stream[__builtin_ctzll(left)];
 
-		if (st->expecting && !st->head) {
+		if (!st->head) {
 			uint64_t at = max64(st->now, st->expect_at);
 
 			h = at < h ? at : h;
@@ -766,7 +783,8 @@ struct x1_time_cmd *x1_time_drop_queue(struct x1_time *t, uint32_t queue)
 		c->state = NULL;
 	}
 	st->head = st->tail = NULL;
-	st->started = st->expecting = false;
+	st->started = false;
+	x1_time_unexpect(t, queue);
 	st->now = max64(st->now, t->now);
 	dispatch(t);
 	return list;
