@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+/* Matrix product on AVX2 with FMA and F16C. */
+#include "x1_mm_path.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define VL        8
+#define MR        3
+#define PEAK_ACCS 14
+
+typedef __m256 vec;
+typedef __m256i ivec;
+typedef __m128i vhalf;
+
+#define V_ZERO()         _mm256_setzero_ps()
+#define V_LOAD(p)        _mm256_loadu_ps(p)
+#define V_STORE(p, v)    _mm256_storeu_ps(p, v)
+#define V_SET1(f)        _mm256_set1_ps(f)
+#define V_FMA(a, b, c)   _mm256_fmadd_ps(a, b, c)
+#define V_ADD(a, b)      _mm256_add_ps(a, b)
+#define V_MUL(a, b)      _mm256_mul_ps(a, b)
+#define VI_LOAD(p)       _mm256_loadu_si256((const __m256i *)(p))
+#define VI_STORE(p, v)   _mm256_storeu_si256((__m256i *)(p), v)
+#define VI_SET1(i)       _mm256_set1_epi32(i)
+#define VI_ADD(a, b)     _mm256_add_epi32(a, b)
+#define VI_MADD(a, b)    _mm256_madd_epi16(a, b)
+#define VH_LOAD(p)       _mm_loadu_si128((const __m128i *)(p))
+#define VH_FROM_BYTES(p) _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(p)))
+#define VH_AND(x, c)     _mm_and_si128(x, _mm_set1_epi16(c))
+#define VH_OR(a, b)      _mm_or_si128(a, b)
+#define VH_SHL(x, n)     _mm_slli_epi16(x, n)
+#define V_FROM_HALF(h)   _mm256_cvtph_ps(h)
+#define V_NAN_WHERE(v, x, code)                                                       \
+	_mm256_blendv_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(X1_CANONICAL_NAN)), \
+			 _mm256_castsi256_ps(_mm256_cvtepi16_epi32(                   \
+				 _mm_cmpeq_epi16(VH_AND(x, code), _mm_set1_epi16(code)))))
+
+#include "x1_mm_simd.h"
+
+static bool usable(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("f16c");
+}
+
+static void transpose(const float *const *rows, float *dst, uint32_t k)
+{
+	for (uint32_t i = 0; i < k; i++)
+		for (unsigned int j = 0; j < NR; j++)
+			dst[(size_t)i * NR + j] = rows[j][i];
+}
+
+const struct x1_mm_path x1_mm_path_avx2 = {
+	.name = "avx2",
+	.mr = MR,
+	.nr = NR,
+	.usable = usable,
+	.blocks = blocks,
+	.fma = fma_rule,
+	.ints = ints,
+	.scale = scale,
+	.unpack = unpack,
+	.transpose = transpose,
+	.canonical = canonical,
+	.peak = peak,
+};
+#endif

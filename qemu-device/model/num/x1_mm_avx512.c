@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/* Matrix product on AVX-512 (F, BW, VL, DQ). */
+#include "x1_mm_path.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define VL        16
+#define MR        6
+#define PEAK_ACCS 24
+
+typedef __m512 vec;
+typedef __m512i ivec;
+typedef __m256i vhalf;
+
+#define V_ZERO()         _mm512_setzero_ps()
+#define V_LOAD(p)        _mm512_loadu_ps(p)
+#define V_STORE(p, v)    _mm512_storeu_ps(p, v)
+#define V_SET1(f)        _mm512_set1_ps(f)
+#define V_FMA(a, b, c)   _mm512_fmadd_ps(a, b, c)
+#define V_ADD(a, b)      _mm512_add_ps(a, b)
+#define V_MUL(a, b)      _mm512_mul_ps(a, b)
+#define VI_LOAD(p)       _mm512_loadu_si512(p)
+#define VI_STORE(p, v)   _mm512_storeu_si512(p, v)
+#define VI_SET1(i)       _mm512_set1_epi32(i)
+#define VI_ADD(a, b)     _mm512_add_epi32(a, b)
+#define VI_MADD(a, b)    _mm512_madd_epi16(a, b)
+#define VH_LOAD(p)       _mm256_loadu_si256((const __m256i *)(p))
+#define VH_FROM_BYTES(p) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p)))
+#define VH_AND(x, c)     _mm256_and_si256(x, _mm256_set1_epi16(c))
+#define VH_OR(a, b)      _mm256_or_si256(a, b)
+#define VH_SHL(x, n)     _mm256_slli_epi16(x, n)
+#define V_FROM_HALF(h)   _mm512_cvtph_ps(h)
+#define V_NAN_WHERE(v, x, code)                                                                  \
+	_mm512_mask_mov_ps(v, _mm256_cmpeq_epi16_mask(VH_AND(x, code), _mm256_set1_epi16(code)), \
+			   _mm512_castsi512_ps(_mm512_set1_epi32(X1_CANONICAL_NAN)))
+
+#include "x1_mm_simd.h"
+
+static bool usable(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("fma");
+}
+
+/* 16 rows of 16 to 16 columns, by doubling the size of what is swapped. */
+static void transpose16(const float *const *rows, uint32_t k, float *dst)
+{
+	__m512 r[16], t[16];
+
+	for (unsigned int i = 0; i < 16; i++)
+		r[i] = _mm512_loadu_ps(rows[i] + k);
+	for (unsigned int i = 0; i < 16; i += 2) {
+		t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+		t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+	}
+	for (unsigned int i = 0; i < 16; i += 4) {
+		for (unsigned int h = 0; h < 2; h++) {
+			__m512d x = _mm512_castps_pd(t[i + h]), y = _mm512_castps_pd(t[i + 2 + h]);
+
+			r[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+			r[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+		}
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+		t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+		t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+		t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		_mm512_storeu_ps(dst + i * NR, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+		_mm512_storeu_ps(dst + (i + 8) * NR, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd));
+		_mm512_storeu_ps(dst + (i + 4) * NR,
+				 _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
+		_mm512_storeu_ps(dst + (i + 12) * NR,
+				 _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd));
+	}
+}
+
+static void transpose(const float *const *rows, float *dst, uint32_t k)
+{
+	/* k is a multiple of 16: blocks are 16 or 32. */
+	for (uint32_t i = 0; i < k; i += 16) {
+		transpose16(rows, i, dst + (size_t)i * NR);
+		transpose16(rows + VL, i, dst + (size_t)i * NR + VL);
+	}
+}
+
+const struct x1_mm_path x1_mm_path_avx512 = {
+	.name = "avx512",
+	.mr = MR,
+	.nr = NR,
+	.usable = usable,
+	.blocks = blocks,
+	.fma = fma_rule,
+	.ints = ints,
+	.scale = scale,
+	.unpack = unpack,
+	.transpose = transpose,
+	.canonical = canonical,
+	.peak = peak,
+};
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Host paths of the matrix product: what each set of CPU instructions provides. */
+#ifndef X1_MM_PATH_H
+#define X1_MM_PATH_H
+
+#include "x1_num.h"
+
+#define X1_MM_MAX_MR 8
+#define X1_MM_MAX_NR 32
+
+/*
+ * A tile is mr rows by nr columns. a[i] points at row i's k values, b holds k
+ * rows of nr, acc is mr rows of acc_stride elements.
+ */
+struct x1_mm_tile {
+	const float *a[X1_MM_MAX_MR];
+	const float *b;
+	float *acc;
+	size_t acc_stride;
+	uint32_t k;
+	uint32_t block; /* 32, or 16 for NVFP4; k is a multiple */
+};
+
+struct x1_mm_itile {
+	const int16_t *a[X1_MM_MAX_MR]; /* k even */
+	const int16_t *b;               /* k / 2 rows of nr pairs */
+	int32_t *acc;
+	size_t acc_stride;
+	uint32_t k;
+};
+
+struct x1_mm_path {
+	const char *name;
+	uint32_t mr, nr;
+	/* Is it there on this CPU? */
+	bool (*usable)(void);
+	/* acc += blocks, by the accumulate rule. */
+	void (*blocks)(const struct x1_mm_tile *t);
+	/* acc = fma in rising k. */
+	void (*fma)(const struct x1_mm_tile *t);
+	/* acc += products, wrapping. */
+	void (*ints)(const struct x1_mm_itile *t);
+	/* acc = fma(p, s, acc), element by element. */
+	void (*scale)(float *acc, const float *p, const float *s, size_t n);
+	/* 16- and 8-bit floats to FP32 rows; false = not this format. */
+	bool (*unpack)(enum x1_format fmt, const uint8_t *src, float *dst, size_t n);
+	/* nr rows of k floats (row pointers) to k rows of nr. */
+	void (*transpose)(const float *const *rows, float *dst, uint32_t k);
+	/* The last operation of an instruction: NaNs to the canonical one. */
+	void (*canonical)(float *acc, size_t n);
+	double (*peak)(unsigned int ms);
+};
+
+extern const struct x1_mm_path x1_mm_path_portable, x1_mm_path_avx2, x1_mm_path_avx512;
+
+const struct x1_mm_path *x1_mm_path(void);
+
+/* Flush-to-zero mode of the host for the duration of a call; 0 where there is none. */
+uint32_t x1_fp_enter(void);
+void x1_fp_leave(uint32_t saved);
+
+#endif /* X1_MM_PATH_H */

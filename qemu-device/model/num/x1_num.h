@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Arithmetic of the X1: formats, the matrix product by the accumulate rule,
+ * and the functions of VECTOR. Bit-exact to docs/manual/numerics.md on every
+ * host path. Thread-safe; no state but the host path, chosen once.
+ */
+#ifndef X1_NUM_H
+#define X1_NUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "x1/x1_fault.h"
+#include "x1/x1_formats.h"
+
+#define X1_CANONICAL_NAN 0x7fc00000u
+
+static inline uint32_t x1_f32_bits(float f)
+{
+	union {
+		float f;
+		uint32_t u;
+	} v = {.f = f};
+
+	return v.u;
+}
+
+static inline float x1_bits_f32(uint32_t u)
+{
+	union {
+		uint32_t u;
+		float f;
+	} v = {.u = u};
+
+	return v.f;
+}
+
+/* A binary32 subnormal reads as a zero of its sign. */
+static inline float x1_flush(float f)
+{
+	uint32_t u = x1_f32_bits(f);
+
+	return u & 0x7f800000u ? f : x1_bits_f32(u & 0x80000000u);
+}
+
+/* ---- formats ---- */
+
+/* Value of one code of a floating format (E8M0 included), subnormals of FP32 and BF16 flushed. */
+float x1_decode(enum x1_format fmt, uint32_t code);
+
+/*
+ * Nearest code, ties to even. saturate: overflow and infinities give the
+ * largest finite value; else infinity or, where the format has none, NaN.
+ */
+uint32_t x1_encode(enum x1_format fmt, float value, bool saturate);
+
+/*
+ * n elements from element `first` of a packed stream (6-bit: four in three
+ * bytes; 4-bit: low nibble first) to FP32, and back. Integer formats convert
+ * to and from their value; values of INT32 beyond 2^24 round.
+ */
+void x1_unpack_f32(enum x1_format fmt, const void *src, size_t first, float *dst, size_t n);
+void x1_pack_f32(enum x1_format fmt, bool saturate, const float *src, void *dst, size_t first,
+		 size_t n);
+
+/* Integer formats to INT32; back with saturation or by dropping high bits. */
+void x1_unpack_i32(enum x1_format fmt, const void *src, size_t first, int32_t *dst, size_t n);
+void x1_pack_i32(enum x1_format fmt, bool saturate, const int32_t *src, void *dst, size_t first,
+		 size_t n);
+
+/* ---- matrix product ---- */
+
+/*
+ * One operand in local memory: row r of `rows` starts at
+ *   base + (r % group) * stride + (r / group) * gstride
+ * and holds k elements; transposed: k rows of `rows` elements.
+ */
+struct x1_mm_operand {
+	const uint8_t *base;
+	enum x1_format fmt;
+	bool trans;
+	int64_t stride, gstride;
+	uint32_t group; /* 0 = none */
+	enum x1_scale_mode scale;
+	const uint8_t *scales;
+	int64_t scale_stride;
+};
+
+struct x1_mm_args {
+	uint32_t m, n, k; /* logical */
+	uint32_t k0;
+	struct x1_mm_operand a, b;
+	enum x1_sparsity sparsity; /* of B */
+	const uint8_t *meta;
+	int64_t meta_stride;
+	bool accumulate;
+	void *acc;          /* FP32 or INT32 */
+	int64_t acc_stride; /* bytes */
+};
+
+/* X1_FAULT_NONE, or X1_FAULT_FORMAT or X1_FAULT_OPERAND (k0, k). */
+enum x1_fault x1_mm_legal(enum x1_format a, enum x1_format b, enum x1_scale_mode sa,
+			  enum x1_scale_mode sb, enum x1_sparsity sparsity);
+
+/* k elements that B stores for k logical ones, and bits of index per stored one. */
+uint32_t x1_sparse_stored(enum x1_sparsity s, uint32_t k);
+uint32_t x1_sparse_index_bits(enum x1_sparsity s);
+uint32_t x1_sparse_group(enum x1_sparsity s);
+
+/* Bytes of scale or metadata that an operand's row needs for k elements. */
+uint32_t x1_scale_row_bytes(enum x1_scale_mode s, uint32_t k);
+
+/* Scratch memory of one caller at a time: converted operands. */
+struct x1_mm_ws;
+struct x1_mm_ws *x1_mm_ws_new(void);
+void x1_mm_ws_free(struct x1_mm_ws *ws);
+
+/* Legal and in range: computes the product. -1 = out of host memory. */
+int x1_mm(const struct x1_mm_args *args, struct x1_mm_ws *ws);
+
+const char *x1_num_path_name(void);
+
+/*
+ * Operations per second (two per multiply-add) of this host core with the
+ * selected path's widest FP32 FMA, operands in registers: the yardstick of
+ * the benchmarks. Runs for about `ms` milliseconds.
+ */
+double x1_num_peak_fma(unsigned int ms);
+
+/* ---- VECTOR ---- */
+
+/* n elements; dst may equal a source. Ops as enum x1_vec_op. */
+void x1_vec_unary(unsigned int op, float *dst, const float *a, size_t n);
+void x1_vec_binary(unsigned int op, float *dst, const float *a, const float *b, size_t n);
+void x1_vec_ternary(unsigned int op, float *dst, const float *a, const float *b, const float *c,
+		    size_t n);
+/* Row reduction in the manual's order; X1_VEC_RARGMAX returns the index's bits. */
+uint32_t x1_vec_reduce(unsigned int op, const float *a, size_t n);
+
+#endif /* X1_NUM_H */
