@@ -75,6 +75,13 @@
 #define X1_WG_MAX_INSNS		(1u << 28)	/* watchdog: sequencer instructions per work-group */
 #define X1_INVAL_DEPTH		64
 
+/* One engine instruction does a bounded amount of work. */
+#define X1_DMA_MAX_BYTES	(1u << 20)	/* LOAD, STORE */
+#define X1_DMA_MAX_ROWS		65536u		/* product of counts 1..4 */
+#define X1_PREFETCH_MAX_BYTES	(16u << 20)
+#define X1_MM_MAX_K		(1u << 20)
+#define X1_VEC_MAX_ELEMS	(1u << 18)	/* rows * cols */
+
 /* Device virtual addresses. */
 #define X1_DVA_BITS		48
 #define X1_PAGE_SHIFT		12
