@@ -64,5 +64,6 @@ const struct x1_mm_path x1_mm_path_avx2 = {
 	.transpose = transpose,
 	.canonical = canonical,
 	.peak = peak,
+	.vec = &x1_vec_path_avx2,
 };
 #endif

@@ -101,5 +101,6 @@ const struct x1_mm_path x1_mm_path_avx512 = {
 	.transpose = transpose,
 	.canonical = canonical,
 	.peak = peak,
+	.vec = &x1_vec_path_avx512,
 };
 #endif

@@ -4,6 +4,7 @@
 #define X1_MM_PATH_H
 
 #include "x1_num.h"
+#include "x1_vec.h"
 
 #define X1_MM_MAX_MR 8
 #define X1_MM_MAX_NR 32
@@ -49,6 +50,7 @@ struct x1_mm_path {
 	/* The last operation of an instruction: NaNs to the canonical one. */
 	void (*canonical)(float *acc, size_t n);
 	double (*peak)(unsigned int ms);
+	const struct x1_vec_path *vec;
 };
 
 extern const struct x1_mm_path x1_mm_path_portable, x1_mm_path_avx2, x1_mm_path_avx512;

@@ -117,4 +117,5 @@ const struct x1_mm_path x1_mm_path_portable = {
 	.transpose = transpose,
 	.canonical = canonical,
 	.peak = peak,
+	.vec = &x1_vec_path_portable,
 };

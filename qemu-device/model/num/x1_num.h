@@ -130,12 +130,21 @@ double x1_num_peak_fma(unsigned int ms);
 
 /* ---- VECTOR ---- */
 
-/* n elements; dst may equal a source. Ops as enum x1_vec_op. */
+/*
+ * n elements; dst may equal a source but not overlap it otherwise. Ops as enum
+ * x1_vec_op. Sources are flushed when read, NaN results are canonical.
+ */
 void x1_vec_unary(unsigned int op, float *dst, const float *a, size_t n);
 void x1_vec_binary(unsigned int op, float *dst, const float *a, const float *b, size_t n);
 void x1_vec_ternary(unsigned int op, float *dst, const float *a, const float *b, const float *c,
 		    size_t n);
-/* Row reduction in the manual's order; X1_VEC_RARGMAX returns the index's bits. */
+/* FP32 bits of a row's reduction in the manual's order; X1_VEC_RARGMAX: the index. */
 uint32_t x1_vec_reduce(unsigned int op, const float *a, size_t n);
+
+/* INT32, wrapping, for the ops that have it; sources an op does not take may be NULL. */
+bool x1_vec_has_int(unsigned int op);
+void x1_vec_int(unsigned int op, int32_t *dst, const int32_t *a, const int32_t *b,
+		const int32_t *c, size_t n);
+int32_t x1_vec_reduce_int(unsigned int op, const int32_t *a, size_t n);
 
 #endif /* X1_NUM_H */

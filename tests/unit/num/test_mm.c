@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "num/x1_num.h"
-
-typedef __float128 quad;
+#include "oracle.h"
+#include "path.h"
 
 static uint32_t rng_state = 1;
 
@@ -25,82 +25,6 @@ static uint32_t rnd(void)
 	rng_state ^= rng_state >> 17;
 	rng_state ^= rng_state << 5;
 	return rng_state;
-}
-
-static float f32(uint32_t u)
-{
-	float f;
-
-	memcpy(&f, &u, 4);
-	return f;
-}
-
-static uint32_t u32(float f)
-{
-	uint32_t u;
-
-	memcpy(&u, &f, 4);
-	return u;
-}
-
-/* Round hi + lo (lo far below hi) to 24 bits, ties to even, flush, overflow. */
-static float round24(quad hi, quad lo)
-{
-	int sign = hi < 0, e = 0;
-	quad x = sign ? -hi : hi, l = sign ? -lo : lo, frac;
-	uint32_t n;
-
-	while (x >= 16777216.0Q) {
-		x /= 2;
-		l /= 2;
-		e++;
-	}
-	while (x < 8388608.0Q) {
-		x *= 2;
-		l *= 2;
-		e--;
-	}
-	n = (uint32_t)x;
-	frac = x - n;
-	if (frac == 0 && l < 0) {
-		/* Just below n: the same as n unless n is a power of two, then still above n - 1/4.
-		 */
-	} else if (frac > 0.5Q || (frac == 0.5Q && (l > 0 || (l == 0 && n & 1)))) {
-		n++;
-	}
-	if (n == 16777216) {
-		n /= 2;
-		e++;
-	}
-	if (e + 23 > 127)
-		return sign ? -__builtin_inff() : __builtin_inff();
-	if (e + 23 < -126)
-		return sign ? -0.0f : 0.0f;
-	return f32((uint32_t)sign << 31 | (uint32_t)(e + 23 + 127) << 23 | (n & 0x7fffff));
-}
-
-static int is_finite(float f)
-{
-	return (u32(f) & 0x7f800000) != 0x7f800000;
-}
-
-static float oracle_fma(float a, float b, float c)
-{
-	quad p = (quad)a * b, s, t, err;
-
-	if (!is_finite(a) || !is_finite(b) || !is_finite(c))
-		return (float)((double)a * b + (double)c);
-	s = p + c;
-	t = s - p;
-	err = (p - (s - t)) + ((quad)c - t);
-	if (s == 0)
-		return a * b + c; /* the host's signs of zero are IEEE 754's */
-	return round24(s, err);
-}
-
-static float flush(float f)
-{
-	return u32(f) & 0x7f800000 ? f : f32(u32(f) & 0x80000000);
 }
 
 static float operand(enum x1_format fmt, uint32_t code)
@@ -118,11 +42,6 @@ static uint32_t get(enum x1_format fmt, const uint8_t *p, size_t i)
 	for (unsigned int b = 0; b < bits; b++)
 		v |= (uint32_t)(p[(i * bits + b) / 8] >> (i * bits + b) % 8 & 1) << b;
 	return v;
-}
-
-static float canonical(float f)
-{
-	return f != f ? f32(0x7fc00000) : f;
 }
 
 /* Row-major operands, no scales: the rule as the manual writes it. */
@@ -539,7 +458,7 @@ static void test_nearest(void **state)
 		uint32_t half = 1u << (x1_format_bits(fmt) - 1);
 		uint32_t top = 0;
 
-		while (top + 1 < half && is_finite(x1_decode(fmt, top + 1)))
+		while (top + 1 < half && finite32(x1_decode(fmt, top + 1)))
 			top++;
 		for (uint32_t c = 0; c < 0x20000; c++) {
 			float f = x1_decode(c < 0x10000 ? X1_FMT_FP16 : X1_FMT_BF16, c & 0xffff);
@@ -554,7 +473,7 @@ static void test_nearest(void **state)
 				continue;
 			}
 			assert_true(code <= top);
-			if (!is_finite(f)) {
+			if (!finite32(f)) {
 				assert_int_equal(code, top);
 				continue;
 			}
@@ -608,8 +527,6 @@ int main(void)
 		cmocka_unit_test(test_sparse),     cmocka_unit_test(test_scales),
 		cmocka_unit_test(test_legal),
 	};
-	char name[64];
 
-	snprintf(name, sizeof(name), "numerics (%s)", x1_num_path_name());
-	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+	return run_on_path("numerics", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+/* VECTOR's loops on AVX-512: flush-to-zero mode is on, the host's operations are the rule. */
+#if defined(__x86_64__)
+#define V_ADD(a, b)    ((a) + (b))
+#define V_MUL(a, b)    ((a) * (b))
+#define V_FMA(a, b, c) __builtin_fmaf(a, b, c)
+
+#include "x1_vec_simd.h"
+
+const struct x1_vec_path x1_vec_path_avx512 = {
+	.unary = unary,
+	.binary = binary,
+	.ternary = ternary,
+	.reduce = reduce,
+};
+#endif
