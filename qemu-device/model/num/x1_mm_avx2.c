@@ -8,6 +8,11 @@
 #define VL        8
 #define MR        3
 #define PEAK_ACCS 14
+#define PEAK_REG  "ymm"
+#define PEAK_LIST "0,1,2,3,4,5,6,7,8,9,10,11,12,13"
+#define PEAK_CLOBBERS                                                                            \
+	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+		"xmm11", "xmm12", "xmm13", "xmm15"
 
 typedef __m256 vec;
 typedef __m256i ivec;

@@ -8,6 +8,12 @@
 #define VL        16
 #define MR        6
 #define PEAK_ACCS 24
+#define PEAK_REG  "zmm"
+#define PEAK_LIST "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,16,17,18,19,20,21,22,23,24"
+#define PEAK_CLOBBERS                                                                            \
+	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+		"xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", \
+		"xmm20", "xmm21", "xmm22", "xmm23", "xmm24"
 
 typedef __m512 vec;
 typedef __m512i ivec;
