@@ -45,8 +45,8 @@ typedef __m128i vhalf;
 
 static bool usable(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("f16c");
+	/* All CPUs with both have F16C. */
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static void transpose(const float *const *rows, float *dst, uint32_t k)
@@ -65,6 +65,7 @@ const struct x1_mm_path x1_mm_path_avx2 = {
 	.fma = fma_rule,
 	.ints = ints,
 	.scale = scale,
+	.mul = mul,
 	.unpack = unpack,
 	.transpose = transpose,
 	.canonical = canonical,

@@ -103,6 +103,7 @@ const struct x1_mm_path x1_mm_path_avx512 = {
 	.fma = fma_rule,
 	.ints = ints,
 	.scale = scale,
+	.mul = mul,
 	.unpack = unpack,
 	.transpose = transpose,
 	.canonical = canonical,

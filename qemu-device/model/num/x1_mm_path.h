@@ -43,6 +43,8 @@ struct x1_mm_path {
 	void (*ints)(const struct x1_mm_itile *t);
 	/* acc = fma(p, s, acc), element by element. */
 	void (*scale)(float *acc, const float *p, const float *s, size_t n);
+	/* nr products s = a * b, flushed. */
+	void (*mul)(float *s, float a, const float *b);
 	/* 16- and 8-bit floats to FP32 rows; false = not this format. */
 	bool (*unpack)(enum x1_format fmt, const uint8_t *src, float *dst, size_t n);
 	/* nr rows of k floats (row pointers) to k rows of nr. */

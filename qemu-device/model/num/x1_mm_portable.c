@@ -63,6 +63,12 @@ static void scale(float *acc, const float *p, const float *s, size_t n)
 		acc[i] = x1_fma(p[i], s[i], acc[i]);
 }
 
+static void mul(float *s, float a, const float *b)
+{
+	for (unsigned int i = 0; i < NR; i++)
+		s[i] = x1_mul(a, b[i]);
+}
+
 static bool unpack(enum x1_format fmt, const uint8_t *src, float *dst, size_t n)
 {
 	(void)fmt, (void)src, (void)dst, (void)n;
@@ -113,6 +119,7 @@ const struct x1_mm_path x1_mm_path_portable = {
 	.fma = fma_rule,
 	.ints = ints,
 	.scale = scale,
+	.mul = mul,
 	.unpack = unpack,
 	.transpose = transpose,
 	.canonical = canonical,

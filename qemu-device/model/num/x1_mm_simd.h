@@ -106,6 +106,12 @@ static void scale(float *acc, const float *p, const float *s, size_t n)
 		V_STORE(acc + i, V_FMA(V_LOAD(p + i), V_LOAD(s + i), V_LOAD(acc + i)));
 }
 
+static void mul(float *s, float a, const float *b)
+{
+	for (unsigned int i = 0; i < NR; i += VL)
+		V_STORE(s + i, V_MUL(V_SET1(a), V_LOAD(b + i)));
+}
+
 static void canonical(float *acc, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Operands of the matrix product as the host paths see them. */
+#ifndef X1_MM_OPERAND_H
+#define X1_MM_OPERAND_H
+
+#include "x1_num.h"
+
+/* Elements of k under one scale; 0 = no scales. */
+uint32_t x1_mm_scale_block(enum x1_scale_mode s);
+/* The block size that both operands share; legal combinations have one. */
+uint32_t x1_mm_joint_block(const struct x1_mm_args *m);
+/* FP32 or TF32 takes part: multiply-add in rising k. */
+bool x1_mm_is_wide(const struct x1_mm_args *m);
+
+/*
+ * Can the block scales be multiplied into the operands with the same result?
+ * MX exponents within 40 of zero and NVFP4 scales without a sign: all products
+ * and sums of a block then scale exactly.
+ */
+bool x1_mm_can_fold(const struct x1_mm_args *m);
+
+/*
+ * Rows [first, first + count) of A or B to FP32 rows of kpad values; what lies
+ * beyond the operand becomes +0. fold: times the block scales. tmp has room for
+ * x1_mm_tmp_floats() values.
+ */
+void x1_mm_unpack_rows(const struct x1_mm_args *m, bool is_b, uint32_t first, uint32_t count,
+		       float *dst, uint32_t kpad, bool fold, float *tmp);
+size_t x1_mm_tmp_floats(const struct x1_mm_args *m, uint32_t count);
+
+/* One operand's scale of a row and a block: FP32, or for MX a power of two. */
+struct x1_mm_scale {
+	float f;
+	int exp;
+	bool nan;
+};
+
+struct x1_mm_scale x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx);
+float x1_mm_scale_product(struct x1_mm_scale a, struct x1_mm_scale b, bool mx);
+
+#endif /* X1_MM_OPERAND_H */
