@@ -256,6 +256,39 @@ static int sys_access(struct x1_mem *mem, const struct x1_tlb *e, uint64_t dva, 
 	return -1;
 }
 
+/* Aligned words move in one piece: others may poll them. */
+static void store(uint8_t *dst, const uint8_t *src, uint64_t n)
+{
+	uint64_t v8;
+	uint32_t v4;
+
+	if (n == 8 && !((uintptr_t)dst & 7)) {
+		memcpy(&v8, src, 8);
+		__atomic_store_n((uint64_t *)dst, v8, __ATOMIC_RELEASE);
+	} else if (n == 4 && !((uintptr_t)dst & 3)) {
+		memcpy(&v4, src, 4);
+		__atomic_store_n((uint32_t *)dst, v4, __ATOMIC_RELEASE);
+	} else {
+		memcpy(dst, src, n);
+	}
+}
+
+static void load(uint8_t *dst, const uint8_t *src, uint64_t n)
+{
+	uint64_t v8;
+	uint32_t v4;
+
+	if (n == 8 && !((uintptr_t)src & 7)) {
+		v8 = __atomic_load_n((const uint64_t *)src, __ATOMIC_ACQUIRE);
+		memcpy(dst, &v8, 8);
+	} else if (n == 4 && !((uintptr_t)src & 3)) {
+		v4 = __atomic_load_n((const uint32_t *)src, __ATOMIC_ACQUIRE);
+		memcpy(dst, &v4, 4);
+	} else {
+		memcpy(dst, src, n);
+	}
+}
+
 static int transfer(struct x1_mem *mem, uint64_t dva, void *buf, uint64_t len,
 		    enum x1_access access, struct x1_fault_rec *rec)
 {
@@ -278,11 +311,11 @@ static int transfer(struct x1_mem *mem, uint64_t dva, void *buf, uint64_t len,
 			if (sys_access(mem, e, dva, shift, b, n, access, rec))
 				return -1;
 		} else if (access == X1_ACCESS_WRITE) {
-			memcpy(e->ptr + off, b, n);
+			store(e->ptr + off, b, n);
 			if (!(e->flags & X1_PTE_SYSTEM))
 				x1_mem_dirty(mem, dva, e->ptr + off, n);
 		} else {
-			memcpy(b, e->ptr + off, n);
+			load(b, e->ptr + off, n);
 		}
 		dva += n;
 		b += n;

@@ -254,7 +254,7 @@ static void threads4(struct x1_core_config *cfg)
 /* Times at which four queues that compete for the machine finish. */
 static void run_cycles(void (*tweak)(struct x1_core_config *), uint64_t out[4])
 {
-	static const struct x1_insn prog[] = {
+	struct x1_insn prog[] = {
 		{.op = X1_OP_MUL, .rd = 17, .ra = 1, .rb = X1_REG_IMM, .imm = 64},
 		{.op = X1_OP_ADD, .rd = 17, .ra = 17, .rb = X1_REG_IMM, .imm = T_UDATA},
 		{.op = X1_OP_LOOPI, .rd = 50, .imm = 5},
@@ -263,15 +263,19 @@ static void run_cycles(void (*tweak)(struct x1_core_config *), uint64_t out[4])
 		{.op = X1_OP_END},
 	};
 	struct t_host *t = t_new(tweak);
-	uint64_t dva = t_prog(t, 0, prog, 6);
+	uint64_t dva[4];
 	union x1_cmd c;
 
+	for (uint32_t q = 0; q < 4; q++) {
+		prog[1].imm = T_UDATA + (q << 20);
+		dva[q] = t_prog(t, q << 12, prog, 6);
+	}
 	for (uint32_t q = 0; q < 4; q++)
 		t_queue(t, q, &(struct t_qopt){.priority = q % 2});
 	t_wr(t, X1_REG_GATE_LO, 0xf);
 	for (uint32_t q = 0; q < 4; q++) {
 		for (uint32_t i = 0; i < 5; i++) {
-			c = t_cmd_launch(dva, 6, 300 + 37 * q);
+			c = t_cmd_launch(dva[q], 6, 300 + 37 * q);
 			t_push(t, q, &c);
 			if (q == 3) {
 				c = t_cmd_sync(X1_CMD_WAIT, T_KDATA, i + 1, 0);
