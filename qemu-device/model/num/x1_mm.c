@@ -26,6 +26,7 @@ enum {
 	WS_B,
 	WS_ROWS,
 	WS_TMP,
+	WS_PAIRS,
 	WS_COUNT
 };
 
@@ -149,12 +150,26 @@ static uint32_t scale_index(const struct job *j, uint32_t k)
 	return (j->m->k0 + k) / j->sblock - j->m->k0 / j->sblock;
 }
 
-/*
- * One scale block of a tile: p over the block from +0, then acc = fma(p, s, acc).
- * sb is the block's scale of every column of the tile, unless MX.
- */
-static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0, uint32_t j0,
-			 uint32_t idx, const float *sb)
+/* A block's scales of the columns of a tile. */
+struct column_scales {
+	struct x1_mm_scale s[X1_MM_MAX_NR];
+	float f[X1_MM_MAX_NR];
+};
+
+static void get_column_scales(const struct job *j, uint32_t j0, uint32_t idx,
+			      struct column_scales *sb)
+{
+	const struct x1_mm_args *m = j->m;
+
+	for (uint32_t c = 0; c < j->path->nr; c++) {
+		sb->s[c] = x1_mm_scale_at(&m->b, j0 + c < m->n ? j0 + c : m->n - 1, idx);
+		sb->f[c] = sb->s[c].f;
+	}
+}
+
+/* One scale block of a tile: p over the block from +0, then acc = fma(p, s, acc). */
+static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0, uint32_t idx,
+			 const struct column_scales *sb)
 {
 	float p[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0}, s[X1_MM_MAX_MR * X1_MM_MAX_NR];
 	const struct x1_mm_args *m = j->m;
@@ -170,18 +185,16 @@ static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0,
 						       idx);
 
 		for (uint32_t c = 0; mx && c < nr; c++)
-			s[r * nr + c] = x1_mm_scale_product(
-				sa, x1_mm_scale_at(&m->b, j0 + c < m->n ? j0 + c : m->n - 1, idx),
-				true);
+			s[r * nr + c] = x1_mm_scale_product(sa, sb->s[c], true);
 		if (!mx)
-			j->path->mul(s + (size_t)r * nr, sa.f, sb);
+			j->path->mul(s + (size_t)r * nr, sa.f, sb->f);
 	}
 	j->path->scale(acc, p, s, (size_t)mr * nr);
 }
 
 /* Run a tile over [k, k + len) of its panels. */
 static void run_tile(const struct job *j, const float *a, const float *b, float *acc, uint32_t i0,
-		     uint32_t j0, uint32_t k, uint32_t len, const float *sb)
+		     uint32_t k, uint32_t len, const struct column_scales *sb)
 {
 	struct x1_mm_tile t = {.b = b + (size_t)k * j->path->nr,
 			       .acc = acc,
@@ -194,7 +207,7 @@ static void run_tile(const struct job *j, const float *a, const float *b, float 
 	if (j->wide)
 		j->path->fma(&t);
 	else if (j->sblock)
-		scaled_block(j, &t, i0, j0, scale_index(j, k), sb);
+		scaled_block(j, &t, i0, scale_index(j, k), sb);
 	else
 		j->path->blocks(&t);
 }
@@ -236,8 +249,9 @@ static int mm_float(const struct job *j, struct x1_mm_ws *ws)
 	const struct x1_mm_args *m = j->m;
 	uint32_t mr = j->path->mr, nr = j->path->nr;
 	uint32_t mpad = (m->m + mr - 1) / mr * mr;
-	float *a, *b, *rows, *tmp, tile[X1_MM_MAX_MR * X1_MM_MAX_NR], sb[X1_MM_MAX_NR];
-	const float *row[X1_MM_MAX_NR];
+	float *a, *b, *rows, *tmp, tile[X1_MM_MAX_MR * X1_MM_MAX_NR];
+	struct column_scales sb;
+	const void *row[X1_MM_MAX_NR];
 
 	a = ws_get(ws, WS_A, (size_t)mpad * j->kpad * 4);
 	b = ws_get(ws, WS_B, (size_t)nr * j->kpad * 4);
@@ -253,13 +267,11 @@ static int mm_float(const struct job *j, struct x1_mm_ws *ws)
 		j->path->transpose(row, b, j->kpad);
 		for (uint32_t k = 0, end; k < j->kpad; k = end) {
 			end = stretch_end(j, k);
-			for (uint32_t c = 0; j->sblock && c < nr; c++)
-				sb[c] = x1_mm_scale_at(&m->b, j0 + c < m->n ? j0 + c : m->n - 1,
-						       scale_index(j, k))
-						.f;
+			if (j->sblock)
+				get_column_scales(j, j0, scale_index(j, k), &sb);
 			for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
 				load_tile(j, i0, j0, tile, k || m->accumulate);
-				run_tile(j, a, b, tile, i0, j0, k, end - k, sb);
+				run_tile(j, a, b, tile, i0, k, end - k, &sb);
 				if (end == j->kpad)
 					j->path->canonical(tile, (size_t)mr * nr);
 				store_tile(j, i0, j0, tile);
@@ -271,15 +283,9 @@ static int mm_float(const struct job *j, struct x1_mm_ws *ws)
 
 /* ---- integers ---- */
 
-static void to_i16(const float *src, int16_t *dst, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		dst[i] = (int16_t)src[i];
-}
-
 /* One scale block of integers: exact INT32, then RN to FP32 and the same fma. */
 static void scaled_ints(const struct job *j, struct x1_mm_itile *t, float *acc, uint32_t i0,
-			uint32_t j0, uint32_t idx)
+			uint32_t idx, const struct column_scales *sb)
 {
 	int32_t p[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0};
 	const struct x1_mm_args *m = j->m;
@@ -292,11 +298,10 @@ static void scaled_ints(const struct job *j, struct x1_mm_itile *t, float *acc, 
 						       idx);
 
 		for (uint32_t c = 0; c < j->path->nr; c++) {
-			struct x1_mm_scale sb =
-				x1_mm_scale_at(&m->b, j0 + c < m->n ? j0 + c : m->n - 1, idx);
 			uint32_t i = r * j->path->nr + c;
+			float s = x1_mm_scale_product(sa, sb->s[c], mx);
 
-			acc[i] = x1_fma((float)p[i], x1_mm_scale_product(sa, sb, mx), acc[i]);
+			acc[i] = x1_fma((float)p[i], s, acc[i]);
 		}
 	}
 }
@@ -306,47 +311,53 @@ static int mm_int(const struct job *j, struct x1_mm_ws *ws)
 	const struct x1_mm_args *m = j->m;
 	uint32_t mr = j->path->mr, nr = j->path->nr, kpad = j->kpad;
 	uint32_t mpad = (m->m + mr - 1) / mr * mr;
+	struct column_scales sb;
 	union {
 		int32_t i[X1_MM_MAX_MR * X1_MM_MAX_NR];
 		float f[X1_MM_MAX_MR * X1_MM_MAX_NR];
 	} tile;
-	int16_t *a, *b;
+	int16_t *a, *b, *pairs;
+	const void *row[X1_MM_MAX_NR];
 	float *rows, *tmp;
 
 	a = ws_get(ws, WS_A, (size_t)mpad * kpad * 2);
 	b = ws_get(ws, WS_B, (size_t)nr * kpad * 2);
 	rows = ws_get(ws, WS_ROWS, (size_t)(mr > nr ? mr : nr) * kpad * 4);
+	pairs = ws_get(ws, WS_PAIRS, (size_t)nr * kpad * 2);
 	tmp = ws_get(ws, WS_TMP, x1_mm_tmp_floats(m, mr > nr ? mr : nr) * 4);
-	if (!a || !b || !rows || !tmp)
+	if (!a || !b || !rows || !pairs || !tmp)
 		return -1;
 	for (uint32_t i0 = 0; i0 < mpad; i0 += mr) {
 		x1_mm_unpack_rows(m, false, i0, mr, rows, kpad, false, tmp);
-		to_i16(rows, a + (size_t)i0 * kpad, (size_t)mr * kpad);
+		j->path->to_i16(rows, a + (size_t)i0 * kpad, (size_t)mr * kpad);
 	}
+	for (uint32_t c = 0; c < nr; c++)
+		row[c] = pairs + (size_t)c * kpad;
 	for (uint32_t j0 = 0; j0 < m->n; j0 += nr) {
 		x1_mm_unpack_rows(m, true, j0, nr, rows, kpad, false, tmp);
-		for (uint32_t c = 0; c < nr; c++)
-			for (uint32_t k = 0; k < kpad; k++)
-				b[((size_t)(k / 2) * nr + c) * 2 + k % 2] =
-					(int16_t)rows[(size_t)c * kpad + k];
-		for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
-			load_tile(j, i0, j0, &tile, m->accumulate);
-			for (uint32_t k = 0, end; k < kpad; k = end) {
-				struct x1_mm_itile t = {
-					.b = b + (size_t)k * nr, .acc = tile.i, .acc_stride = nr};
+		j->path->to_i16(rows, pairs, (size_t)nr * kpad);
+		j->path->transpose(row, b, kpad / 2);
+		for (uint32_t k = 0, end; k < kpad; k = end) {
+			end = stretch_end(j, k);
+			if (j->sblock)
+				get_column_scales(j, j0, scale_index(j, k), &sb);
+			for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
+				struct x1_mm_itile t = {.b = b + (size_t)k * nr,
+							.acc = tile.i,
+							.acc_stride = nr,
+							.k = end - k};
 
-				end = j->sblock ? stretch_end(j, k) : kpad;
-				t.k = end - k;
 				for (uint32_t r = 0; r < mr; r++)
 					t.a[r] = a + (size_t)(i0 + r) * kpad + k;
+				load_tile(j, i0, j0, &tile, k || m->accumulate);
 				if (j->sblock)
-					scaled_ints(j, &t, tile.f, i0, j0, scale_index(j, k));
+					scaled_ints(j, &t, tile.f, i0, scale_index(j, k), &sb);
 				else
 					j->path->ints(&t);
+				if (j->sblock && end == kpad)
+					j->path->canonical(tile.f, (size_t)mr * nr);
+				store_tile(j, i0, j0, &tile);
 			}
-			if (j->sblock)
-				j->path->canonical(tile.f, (size_t)mr * nr);
-			store_tile(j, i0, j0, &tile);
 		}
 	}
 	return 0;

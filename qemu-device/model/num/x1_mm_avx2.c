@@ -49,11 +49,47 @@ static bool usable(void)
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static void transpose(const float *const *rows, float *dst, uint32_t k)
+/* 8 rows of 8 to 8 columns, by doubling the size of what is swapped. */
+static void transpose8(const void *const *rows, size_t at, float *dst)
 {
-	for (uint32_t i = 0; i < k; i++)
-		for (unsigned int j = 0; j < NR; j++)
-			dst[(size_t)i * NR + j] = rows[j][i];
+	__m256 r[8], t[8];
+
+	for (unsigned int i = 0; i < 8; i++)
+		r[i] = _mm256_loadu_ps((const float *)rows[i] + at);
+	for (unsigned int i = 0; i < 8; i += 2) {
+		t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+		t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+	}
+	for (unsigned int i = 0; i < 8; i += 4) {
+		for (unsigned int h = 0; h < 2; h++) {
+			r[i + 2 * h] = _mm256_shuffle_ps(t[i + h], t[i + 2 + h], 0x44);
+			r[i + 2 * h + 1] = _mm256_shuffle_ps(t[i + h], t[i + 2 + h], 0xee);
+		}
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		_mm256_storeu_ps(dst + i * NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+		_mm256_storeu_ps(dst + (i + 4) * NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+	}
+}
+
+static void transpose(const void *const *rows, void *dst, uint32_t k)
+{
+	for (uint32_t i = 0; i < k; i += 8) {
+		transpose8(rows, i, (float *)dst + (size_t)i * NR);
+		transpose8(rows + VL, i, (float *)dst + (size_t)i * NR + VL);
+	}
+}
+
+static void to_i16(const float *src, int16_t *dst, size_t n)
+{
+	for (size_t i = 0; i < n; i += 16) {
+		__m256i lo = _mm256_cvtps_epi32(_mm256_loadu_ps(src + i));
+		__m256i hi = _mm256_cvtps_epi32(_mm256_loadu_ps(src + i + 8));
+		/* packs works within 128-bit halves */
+		__m256i v = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), 0xd8);
+
+		_mm256_storeu_si256((__m256i *)(dst + i), v);
+	}
 }
 
 const struct x1_mm_path x1_mm_path_avx2 = {
@@ -68,6 +104,7 @@ const struct x1_mm_path x1_mm_path_avx2 = {
 	.mul = mul,
 	.unpack = unpack,
 	.transpose = transpose,
+	.to_i16 = to_i16,
 	.canonical = canonical,
 	.peak = peak,
 	.vec = &x1_vec_path_avx2,

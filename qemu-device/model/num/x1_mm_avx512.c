@@ -51,12 +51,12 @@ static bool usable(void)
 }
 
 /* 16 rows of 16 to 16 columns, by doubling the size of what is swapped. */
-static void transpose16(const float *const *rows, uint32_t k, float *dst)
+static void transpose16(const void *const *rows, size_t at, float *dst)
 {
 	__m512 r[16], t[16];
 
 	for (unsigned int i = 0; i < 16; i++)
-		r[i] = _mm512_loadu_ps(rows[i] + k);
+		r[i] = _mm512_loadu_ps((const float *)rows[i] + at);
 	for (unsigned int i = 0; i < 16; i += 2) {
 		t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
 		t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
@@ -85,13 +85,20 @@ static void transpose16(const float *const *rows, uint32_t k, float *dst)
 	}
 }
 
-static void transpose(const float *const *rows, float *dst, uint32_t k)
+static void transpose(const void *const *rows, void *dst, uint32_t k)
 {
 	/* k is a multiple of 16: blocks are 16 or 32. */
 	for (uint32_t i = 0; i < k; i += 16) {
-		transpose16(rows, i, dst + (size_t)i * NR);
-		transpose16(rows + VL, i, dst + (size_t)i * NR + VL);
+		transpose16(rows, i, (float *)dst + (size_t)i * NR);
+		transpose16(rows + VL, i, (float *)dst + (size_t)i * NR + VL);
 	}
+}
+
+static void to_i16(const float *src, int16_t *dst, size_t n)
+{
+	for (size_t i = 0; i < n; i += 16)
+		_mm256_storeu_si256((__m256i *)(dst + i), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(
+								  _mm512_loadu_ps(src + i))));
 }
 
 const struct x1_mm_path x1_mm_path_avx512 = {
@@ -106,6 +113,7 @@ const struct x1_mm_path x1_mm_path_avx512 = {
 	.mul = mul,
 	.unpack = unpack,
 	.transpose = transpose,
+	.to_i16 = to_i16,
 	.canonical = canonical,
 	.peak = peak,
 	.vec = &x1_vec_path_avx512,

@@ -45,10 +45,12 @@ struct x1_mm_path {
 	void (*scale)(float *acc, const float *p, const float *s, size_t n);
 	/* nr products s = a * b, flushed. */
 	void (*mul)(float *s, float a, const float *b);
-	/* 16- and 8-bit floats to FP32 rows; false = not this format. */
+	/* Elements of a row to FP32; false = not this format. */
 	bool (*unpack)(enum x1_format fmt, const uint8_t *src, float *dst, size_t n);
-	/* nr rows of k floats (row pointers) to k rows of nr. */
-	void (*transpose)(const float *const *rows, float *dst, uint32_t k);
+	/* nr rows of k 4-byte elements (row pointers) to k rows of nr; k a multiple of 16. */
+	void (*transpose)(const void *const *rows, void *dst, uint32_t k);
+	/* Integers from FP32; n is a multiple of 32. */
+	void (*to_i16)(const float *src, int16_t *dst, size_t n);
 	/* The last operation of an instruction: NaNs to the canonical one. */
 	void (*canonical)(float *acc, size_t n);
 	double (*peak)(unsigned int ms);

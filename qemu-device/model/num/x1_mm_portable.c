@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Matrix product in portable C: slow, and the yardstick of exactness. */
+#include <string.h>
 #include <time.h>
 
 #include "x1_flush.h"
@@ -75,11 +76,18 @@ static bool unpack(enum x1_format fmt, const uint8_t *src, float *dst, size_t n)
 	return false;
 }
 
-static void transpose(const float *const *rows, float *dst, uint32_t k)
+static void transpose(const void *const *rows, void *dst, uint32_t k)
 {
 	for (unsigned int j = 0; j < NR; j++)
 		for (uint32_t i = 0; i < k; i++)
-			dst[i * NR + j] = rows[j][i];
+			memcpy((uint8_t *)dst + ((size_t)i * NR + j) * 4,
+			       (const uint8_t *)rows[j] + (size_t)i * 4, 4);
+}
+
+static void to_i16(const float *src, int16_t *dst, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		dst[i] = (int16_t)src[i];
 }
 
 static void canonical(float *acc, size_t n)
@@ -122,6 +130,7 @@ const struct x1_mm_path x1_mm_path_portable = {
 	.mul = mul,
 	.unpack = unpack,
 	.transpose = transpose,
+	.to_i16 = to_i16,
 	.canonical = canonical,
 	.peak = peak,
 	.vec = &x1_vec_path_portable,
