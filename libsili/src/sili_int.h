@@ -10,6 +10,7 @@
 #include "sili.h"
 
 #include "x1/x1_fault.h"
+#include "x1/x1_regs.h"
 #include "x1/x1_limits.h"
 
 #define SILI_EXPORT __attribute__((visibility("default")))

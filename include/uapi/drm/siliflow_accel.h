@@ -22,7 +22,7 @@
 #ifndef _UAPI_SILIFLOW_ACCEL_H_
 #define _UAPI_SILIFLOW_ACCEL_H_
 
-#include <drm/drm.h>
+#include "drm.h"
 
 #if defined(__cplusplus)
 extern "C" {

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+/* Cards through siliflow.ko. */
+#include <fcntl.h>
+#include <pci/pci.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xf86drm.h>
+
+#include <drm/siliflow_accel.h>
+
+#include "sili_int.h"
+
+#define MAX_NODES 64
+
+struct drm {
+	int fd;
+	uint32_t vm;
+};
+
+struct drm_queue {
+	uint32_t handle;
+	uint32_t timeline; /* syncobj; point = batch */
+};
+
+static struct drm *drm_of(const struct sili_device *dev)
+{
+	return dev->priv;
+}
+
+static int call(int fd, unsigned long request, void *arg)
+{
+	return drmIoctl(fd, request, arg) ? -errno : 0;
+}
+
+/* ---- finding a card ---- */
+
+static bool is_siliflow(int fd)
+{
+	drmVersionPtr v = drmGetVersion(fd);
+	bool ours = v && v->name && !strcmp(v->name, "siliflow");
+
+	drmFreeVersion(v);
+	return ours;
+}
+
+static int open_node(const char *path, char *err, size_t err_len)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return sili_fail(err, err_len, -errno, "%s: %s", path, strerror(errno));
+	if (!is_siliflow(fd)) {
+		close(fd);
+		return sili_fail(err, err_len, -ENODEV, "%s: not a SiliFlow X1", path);
+	}
+	return fd;
+}
+
+/* No node: say what is missing. */
+static int no_card(char *err, size_t err_len)
+{
+	struct pci_access *pci = pci_alloc();
+	int ret;
+
+	pci_init(pci);
+	pci_scan_bus(pci);
+	ret = sili_fail(err, err_len, -ENODEV, "no SiliFlow X1 in this machine");
+	for (struct pci_dev *d = pci->devices; d; d = d->next) {
+		pci_fill_info(d, PCI_FILL_IDENT);
+		if (d->vendor_id == X1_PCI_VENDOR_ID && d->device_id == X1_PCI_DEVICE_ID)
+			ret = sili_fail(err, err_len, -ENODEV,
+					"SiliFlow X1 at %04x:%02x:%02x.%d has no device node: "
+					"is siliflow.ko loaded? (modprobe siliflow; dmesg)",
+					(unsigned int)d->domain, d->bus, d->dev, d->func);
+	}
+	pci_cleanup(pci);
+	return ret;
+}
+
+static int open_first(char *path, size_t path_len, char *err, size_t err_len)
+{
+	for (unsigned int i = 0; i < MAX_NODES; i++) {
+		int fd;
+
+		snprintf(path, path_len, "/dev/sili%u", i);
+		if (access(path, F_OK))
+			continue;
+		fd = open_node(path, err, err_len);
+		/* A card that this user may not open is better named than passed over. */
+		if (fd >= 0 || fd == -EACCES)
+			return fd;
+	}
+	/* Without the udev rule there are only the accel nodes. */
+	for (unsigned int i = 0; i < MAX_NODES; i++) {
+		int fd;
+
+		snprintf(path, path_len, "/dev/accel/accel%u", i);
+		if (access(path, R_OK | W_OK))
+			continue;
+		fd = open_node(path, err, err_len);
+		if (fd >= 0)
+			return fd;
+	}
+	return no_card(err, err_len);
+}
+
+/* ---- device ---- */
+
+static int query(int fd, uint32_t type, void *answer, uint32_t size)
+{
+	struct drm_siliflow_query q = {
+		.type = type, .size = size, .ptr = (uint64_t)(uintptr_t)answer};
+
+	memset(answer, 0, size);
+	return call(fd, DRM_IOCTL_SILIFLOW_QUERY, &q);
+}
+
+static int fill_info(struct sili_device *dev, const char *path)
+{
+	struct drm_siliflow_query_device d;
+	struct drm_siliflow_query_memory m;
+	struct drm_siliflow_query_firmware fw;
+	int fd = drm_of(dev)->fd, ret;
+	uint64_t start, end;
+
+	ret = query(fd, DRM_SILIFLOW_QUERY_DEVICE, &d, sizeof(d));
+	if (!ret)
+		ret = query(fd, DRM_SILIFLOW_QUERY_MEMORY, &m, sizeof(m));
+	if (!ret)
+		ret = query(fd, DRM_SILIFLOW_QUERY_FIRMWARE, &fw, sizeof(fw));
+	if (ret)
+		return ret;
+	dev->info = (struct sili_info){
+		.mcus = d.num_mcus,
+		.mcus_healthy = d.num_mcus_healthy,
+		.queues = d.num_queues,
+		.formats = d.formats,
+		.scales = d.scales,
+		.sparsities = d.sparsities,
+		.spad_bytes = d.spad_bytes,
+		.acc_bytes = d.acc_bytes,
+		.l2_bytes = d.l2_bytes,
+		.hbm_bw = d.hbm_bw,
+		.l2_bw = d.l2_bw,
+		.pcie_bw = d.pcie_bw,
+		.hbm_latency = d.hbm_latency,
+		.l2_latency = d.l2_latency,
+		.pcie_latency = d.pcie_latency,
+		.hbm_bytes = m.hbm_size,
+		.clock_hz = d.clock_hz,
+		.serial = d.serial,
+		.fw_version = fw.version,
+		.timing = d.features & X1_FEATURE_TIMING,
+	};
+	snprintf(dev->info.path, sizeof(dev->info.path), "%s", path);
+	/* Both back ends hand out the same addresses where the driver lets them. */
+	start = d.va_start > SILI_VA_START ? d.va_start : SILI_VA_START;
+	end = sili_min64(d.va_end, SILI_VA_END);
+	sili_ranges_fini(&dev->va);
+	return sili_ranges_init(&dev->va, start, end);
+}
+
+static void drm_close(struct sili_device *dev)
+{
+	struct drm *drm = drm_of(dev);
+	struct drm_siliflow_vm_destroy destroy = {.vm = drm->vm};
+
+	if (drm->vm)
+		call(drm->fd, DRM_IOCTL_SILIFLOW_VM_DESTROY, &destroy);
+	close(drm->fd);
+	free(drm);
+}
+
+static int drm_open(struct sili_device *dev, const char *arg, char *err, size_t err_len)
+{
+	struct drm_siliflow_vm_create vm = {0};
+	char path[32];
+	struct drm *drm;
+	int fd, ret;
+
+	fd = arg ? open_node(arg, err, err_len) : open_first(path, sizeof(path), err, err_len);
+	if (fd < 0)
+		return fd;
+	drm = calloc(1, sizeof(*drm));
+	if (!drm) {
+		close(fd);
+		return sili_fail(err, err_len, -ENOMEM, "out of memory");
+	}
+	drm->fd = fd;
+	dev->priv = drm;
+	ret = fill_info(dev, arg ? arg : path);
+	if (!ret)
+		ret = call(fd, DRM_IOCTL_SILIFLOW_VM_CREATE, &vm);
+	drm->vm = vm.vm;
+	if (!ret)
+		return 0;
+	drm_close(dev);
+	return sili_fail(err, err_len, ret, "%s: %s", arg ? arg : path, strerror(-ret));
+}
+
+static int drm_clock(struct sili_device *dev, uint64_t *cycles)
+{
+	struct drm_siliflow_query_clock clock;
+	int ret = query(drm_of(dev)->fd, DRM_SILIFLOW_QUERY_CLOCK, &clock, sizeof(clock));
+
+	*cycles = clock.device_cycles;
+	return ret;
+}
+
+/* ---- buffers ---- */
+
+static int bind(struct sili_bo *bo, uint32_t op, uint32_t flags)
+{
+	struct drm_siliflow_bind_op map = {
+		.op = op,
+		.flags = flags,
+		.handle = op == DRM_SILIFLOW_BIND_MAP ? (uint32_t)bo->priv : 0,
+		.addr = bo->dva,
+		.range = bo->mapped,
+	};
+	struct drm_siliflow_vm_bind args = {
+		.vm = drm_of(bo->dev)->vm,
+		.num_ops = 1,
+		.op_stride = sizeof(map),
+		.ops = (uint64_t)(uintptr_t)&map,
+	};
+
+	return call(drm_of(bo->dev)->fd, DRM_IOCTL_SILIFLOW_VM_BIND, &args);
+}
+
+static void close_handle(struct sili_bo *bo)
+{
+	struct drm_gem_close gem = {.handle = (uint32_t)bo->priv};
+
+	call(drm_of(bo->dev)->fd, DRM_IOCTL_GEM_CLOSE, &gem);
+}
+
+static int drm_bo_new(struct sili_bo *bo)
+{
+	struct drm_siliflow_bo_create create = {
+		.size = bo->mapped,
+		.flags = bo->where == SILI_SYSTEM ? SILIFLOW_BO_SYSTEM
+						  : SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE,
+	};
+	int ret = call(drm_of(bo->dev)->fd, DRM_IOCTL_SILIFLOW_BO_CREATE, &create);
+
+	if (ret)
+		return ret;
+	bo->priv = create.handle;
+	ret = bind(bo, DRM_SILIFLOW_BIND_MAP, bo->flags & SILI_BO_EXEC ? SILIFLOW_BIND_EXEC : 0);
+	if (ret)
+		close_handle(bo);
+	return ret;
+}
+
+static void drm_bo_free(struct sili_bo *bo)
+{
+	if (bo->cpu)
+		munmap(bo->cpu, bo->mapped);
+	bind(bo, DRM_SILIFLOW_BIND_UNMAP, 0);
+	close_handle(bo);
+}
+
+static void *drm_bo_map(struct sili_bo *bo)
+{
+	struct drm_siliflow_bo_mmap_offset args = {.handle = (uint32_t)bo->priv};
+	int fd = drm_of(bo->dev)->fd;
+	void *cpu;
+
+	if (call(fd, DRM_IOCTL_SILIFLOW_BO_MMAP_OFFSET, &args))
+		return NULL;
+	cpu = mmap(NULL, bo->mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)args.offset);
+	return cpu == MAP_FAILED ? NULL : cpu;
+}
+
+/* ---- queues ---- */
+
+static int drm_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr)
+{
+	struct drm *drm = drm_of(q->dev);
+	struct drm_siliflow_queue_create create = {
+		.vm = drm->vm,
+		.priority = attr->priority,
+		.mcu_first = attr->mcu_first,
+		.mcu_count = attr->mcu_count,
+		.budget = attr->budget,
+	};
+	struct drm_queue *dq = calloc(1, sizeof(*dq));
+	int ret;
+
+	if (!dq)
+		return -ENOMEM;
+	ret = call(drm->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &create);
+	if (ret) {
+		free(dq);
+		return ret;
+	}
+	dq->handle = create.queue;
+	q->priv = dq;
+	q->id = create.queue;
+	if (drmSyncobjCreate(drm->fd, 0, &dq->timeline)) {
+		struct drm_siliflow_queue_destroy destroy = {.queue = dq->handle};
+
+		ret = -errno;
+		call(drm->fd, DRM_IOCTL_SILIFLOW_QUEUE_DESTROY, &destroy);
+		free(dq);
+	}
+	return ret;
+}
+
+static void drm_queue_free(struct sili_queue *q)
+{
+	struct drm_queue *dq = q->priv;
+	struct drm_siliflow_queue_destroy destroy = {.queue = dq->handle};
+	int fd = drm_of(q->dev)->fd;
+
+	call(fd, DRM_IOCTL_SILIFLOW_QUEUE_DESTROY, &destroy);
+	drmSyncobjDestroy(fd, dq->timeline);
+	free(dq);
+}
+
+static int drm_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq)
+{
+	struct drm_queue *dq = q->priv;
+	struct drm_siliflow_sync out = {
+		.handle = dq->timeline, .flags = SILIFLOW_SYNC_TIMELINE, .point = seq};
+	struct drm_siliflow_job job = {
+		.addr = dva,
+		.num_cmds = n,
+		.num_out_syncs = 1,
+		.out_syncs = (uint64_t)(uintptr_t)&out,
+	};
+	struct drm_siliflow_submit submit = {
+		.queue = dq->handle,
+		.num_jobs = 1,
+		.job_stride = sizeof(job),
+		.jobs = (uint64_t)(uintptr_t)&job,
+	};
+
+	return call(drm_of(q->dev)->fd, DRM_IOCTL_SILIFLOW_SUBMIT, &submit);
+}
+
+static int drm_wait(struct sili_queue *q, uint64_t seq, int64_t deadline)
+{
+	struct drm_queue *dq = q->priv;
+
+	/* libdrm returns -errno and restarts after signals. */
+	return drmSyncobjTimelineWait(drm_of(q->dev)->fd, &dq->timeline, &seq, 1,
+				      deadline < 0 ? INT64_MAX : deadline, 0, NULL);
+}
+
+static int drm_fence_fd(struct sili_queue *q, uint64_t seq)
+{
+	struct drm_queue *dq = q->priv;
+	int fd = drm_of(q->dev)->fd, out = -1, ret = 0;
+	uint32_t binary;
+
+	if (drmSyncobjCreate(fd, 0, &binary))
+		return -errno;
+	if (drmSyncobjTransfer(fd, binary, 0, dq->timeline, seq, 0) ||
+	    drmSyncobjExportSyncFile(fd, binary, &out))
+		ret = -errno;
+	drmSyncobjDestroy(fd, binary);
+	return ret ? ret : out;
+}
+
+static int drm_fault(struct sili_queue *q, struct sili_fault *fault)
+{
+	struct drm_queue *dq = q->priv;
+	struct drm_siliflow_queue_state st = {.queue = dq->handle};
+	int ret = call(drm_of(q->dev)->fd, DRM_IOCTL_SILIFLOW_QUEUE_STATE, &st);
+
+	if (ret)
+		return ret;
+	*fault = (struct sili_fault){
+		.size = fault->size,
+		.code = st.fault_code,
+		.access = st.fault_access,
+		.unit = st.fault_unit,
+		.mcu = st.fault_mcu,
+		.pc = st.fault_pc,
+		.tag = st.fault_tag,
+		.wg = st.fault_wg,
+		.addr = st.fault_addr,
+	};
+	return 0;
+}
+
+const struct sili_backend sili_backend_drm = {
+	.name = "drm",
+	.open = drm_open,
+	.close = drm_close,
+	.clock = drm_clock,
+	.bo_new = drm_bo_new,
+	.bo_free = drm_bo_free,
+	.bo_map = drm_bo_map,
+	.queue_new = drm_queue_new,
+	.queue_free = drm_queue_free,
+	.submit = drm_submit,
+	.wait = drm_wait,
+	.fence_fd = drm_fence_fd,
+	.fault = drm_fault,
+};
