@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Shared by the set-up scripts: paths, progress, private apt. Source it.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 set -euo pipefail
 

@@ -2,7 +2,7 @@
 # What scripts/build-image and scripts/vm share: one folder per guest kernel
 # with the kernel to boot and the modules that the guest needs. Source it
 # after common.sh.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 image_dir=$build/image
 root_image=$image_dir/root.squashfs
