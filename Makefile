@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+# The front door: `make help`. Each part has its own build file below; this one
+# brings them up to date in order. What is up to date says nothing.
+
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TOP   := $(CURDIR)
+BUILD := $(abspath $(or $(X1_BUILD),build))
+STAMP := $(BUILD)/stamp
+JOBS  := $(shell nproc)
+export X1_BUILD := $(BUILD)
+
+PREFIX  ?= /usr/local
+FIRMWARE_DIR ?= /lib/firmware
+RULES_DIR    ?= /lib/udev/rules.d
+
+# $(call part,NAME,FOLDER,ARGUMENTS): make FOLDER if it has something to do.
+part = @$(MAKE) -q -C $(2) $(3) >/dev/null 2>&1 || \
+	scripts/step $(1) $(MAKE) -j$(JOBS) -C $(2) $(3)
+
+help:
+	@echo 'SiliFlow X1. From nothing, on Debian 12 or 13:'
+	@echo
+	@echo '  make run        set up, build, boot a VM, read handwritten digits on the X1'
+	@echo '  make test       set up, build, run all tests: host, in-process, VM'
+	@echo
+	@echo 'Using it:'
+	@echo '  make vm         a shell in the guest, siliflow loaded (see also scripts/vm --help)'
+	@echo '  make bench      measure; writes build/bench/results.json'
+	@echo '  make install    library, tools, firmware, module, udev rule [DESTDIR= PREFIX=]'
+	@echo
+	@echo 'Parts, each with what it needs:'
+	@echo '  make setup      packages that the build needs'
+	@echo '  make qemu       QEMU with the device        make kernel     guest kernel, headers'
+	@echo '  make image      guest image                 make module     siliflow.ko'
+	@echo '  make core       device core, for programs   make firmware   x1-fw.bin'
+	@echo '  make lib        libsili                     make tools      sili-smi and others'
+	@echo '  make examples   example programs            make all        all of these'
+	@echo
+	@echo 'Working on it:'
+	@echo '  make lint       licence lines, shellcheck, checkpatch'
+	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
+	@echo '  make clean      remove what was built here; make distclean: downloads too'
+	@echo
+	@echo 'Output goes to build/ (X1_BUILD= elsewhere), logs to build/log/.'
+
+all: qemu kernel image module core firmware lib tools examples
+
+setup: $(STAMP)/setup
+$(STAMP)/setup: scripts/setup
+	@scripts/setup
+	@mkdir -p $(@D) && touch $@
+
+# Everything that a change of makes QEMU or the image stale.
+qemu: $(STAMP)/qemu
+$(STAMP)/qemu: scripts/build-qemu $(shell find qemu-device include/x1 -type f) | $(STAMP)/setup
+	@scripts/build-qemu
+	@touch $@
+
+kernel: $(STAMP)/kernel
+$(STAMP)/kernel: scripts/build-kernel | $(STAMP)/setup
+	@scripts/build-kernel
+	@touch $@
+
+image: $(STAMP)/image
+$(STAMP)/image: scripts/build-image scripts/lib/guest.sh guest/packages guest/modules $(STAMP)/kernel
+	@scripts/build-image
+	@touch $@
+
+module: $(STAMP)/module
+$(STAMP)/module: scripts/build-module Kbuild $(STAMP)/kernel \
+		$(shell find driver include/uapi include/x1 -type f)
+	@scripts/build-module
+	@touch $@
+
+core: $(STAMP)/setup
+	$(call part,core,qemu-device/model,O=$(BUILD)/core)
+
+firmware: $(STAMP)/setup
+	$(call part,firmware,firmware,O=$(BUILD)/firmware)
+
+lib: core
+	$(call part,libsili,libsili,O=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
+
+tools: lib
+	$(call part,tools,tools,O=$(BUILD)/tools)
+
+examples: lib firmware
+	$(call part,examples,examples/digits,O=$(BUILD)/examples)
+
+guest: qemu kernel image module firmware
+
+run: guest examples
+	@scripts/vm -- $(BUILD)/examples/digits
+
+vm: guest lib tools examples
+	@scripts/vm
+
+test: all
+	@tests/run
+
+bench: all
+	@tests/bench/run
+
+lint: $(STAMP)/kernel
+	@scripts/lint
+
+fuzz: core firmware
+	$(call part,fuzz-build,tests/fuzz,O=$(BUILD)/fuzz)
+	@scripts/step fuzz $(MAKE) -C tests/fuzz O=$(BUILD)/fuzz run SECONDS=$(or $(SECONDS),60)
+
+install: lib tools firmware module
+	@$(MAKE) -C libsili O=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a PREFIX=$(PREFIX) install
+	@$(MAKE) -C tools O=$(BUILD)/tools PREFIX=$(PREFIX) install
+	install -D -m 644 $(BUILD)/firmware/x1-fw.bin $(DESTDIR)$(FIRMWARE_DIR)/siliflow/x1-fw.bin
+	install -D -m 644 -t $(DESTDIR)$(RULES_DIR) driver/*.rules
+	install -D -m 644 $(BUILD)/module/siliflow.ko \
+		$(DESTDIR)/lib/modules/$$(cat $(BUILD)/kernel/release)/updates/siliflow.ko
+	@[ -n "$(DESTDIR)" ] || depmod $$(cat $(BUILD)/kernel/release)
+
+clean:
+	rm -rf $(filter-out $(addprefix $(BUILD)/,cache kernel image stamp log),$(wildcard $(BUILD)/*))
+	rm -f $(addprefix $(STAMP)/,qemu module)
+
+distclean:
+	rm -rf $(BUILD)
+
+.PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
+	test bench lint fuzz install clean distclean
