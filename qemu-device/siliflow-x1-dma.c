@@ -105,7 +105,7 @@ static void *siliflow_x1_ram(SiliflowX1State *s, uint64_t addr, uint64_t *len,
     RCU_READ_LOCK_GUARD();
     mr = address_space_translate(as, addr, &xlat, &plen, write,
                                  MEMTXATTRS_UNSPECIFIED);
-    if (!memory_access_is_direct(mr, write) || !plen) {
+    if (!memory_access_is_direct(mr, write, MEMTXATTRS_UNSPECIFIED) || !plen) {
         return NULL;
     }
     memory_region_ref(mr);

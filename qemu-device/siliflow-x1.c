@@ -168,7 +168,7 @@ static void siliflow_x1_reset_hold(Object *obj, ResetType type)
      * FLR and bus resets come through here as well. A machine reset takes the
      * power of the whole hierarchy with it, which shows in the root bus.
      */
-    bool machine = device_is_in_reset(DEVICE(pci_device_root_bus(pdev)->qbus.parent));
+    bool machine = device_is_in_reset(BUS(pci_device_root_bus(pdev))->parent);
 
     siliflow_x1_reset(s, machine || s->scrub_on_flr ? X1_RESET_COLD
                                                     : X1_RESET_FLR);
@@ -254,13 +254,13 @@ static void siliflow_x1_init_link(PCIDevice *pdev)
     pci_long_test_and_clear_mask(exp + PCI_EXP_LNKCAP,
                                  PCI_EXP_LNKCAP_MLW | PCI_EXP_LNKCAP_SLS);
     pci_long_test_and_set_mask(exp + PCI_EXP_LNKCAP,
-                               (16 << PCI_EXP_LNKCAP_MLW_SHIFT) |
+                               (16 << PCI_EXP_LNK_MLW_SHIFT) |
                                PCI_EXP_LNKCAP_SLS_32_0GB);
     pci_word_test_and_clear_mask(exp + PCI_EXP_LNKSTA,
                                  PCI_EXP_LNKSTA_CLS | PCI_EXP_LNKSTA_NLW);
     pci_word_test_and_set_mask(exp + PCI_EXP_LNKSTA,
                                PCI_EXP_LNKCAP_SLS_32_0GB |
-                               (16 << PCI_EXP_LNKSTA_NLW_SHIFT));
+                               (16 << PCI_EXP_LNK_MLW_SHIFT));
     pci_long_test_and_set_mask(exp + PCI_EXP_LNKCAP2,
                                PCI_EXP_LNKCAP2_SLS_2_5GB |
                                PCI_EXP_LNKCAP2_SLS_5_0GB |
@@ -450,7 +450,7 @@ static const TypeInfo siliflow_x1_info = {
     .instance_size = sizeof(SiliflowX1State),
     .instance_init = siliflow_x1_instance_init,
     .class_init = siliflow_x1_class_init,
-    .interfaces = (const InterfaceInfo[]) {
+    .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
         { }
     },
