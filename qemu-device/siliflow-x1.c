@@ -290,6 +290,7 @@ static bool siliflow_x1_init_caps(PCIDevice *pdev, uint64_t serial,
     pcie_cap_deverr_init(pdev);
     if (pcie_aer_init(pdev, PCI_ERR_VER, SILIFLOW_X1_AER_OFFSET,
                       PCI_ERR_SIZEOF, errp) < 0) {
+        pcie_cap_exit(pdev);
         return false;
     }
     pcie_dev_ser_num_init(pdev, SILIFLOW_X1_SERIAL_OFFSET, serial);
@@ -326,16 +327,18 @@ static void siliflow_x1_realize(PCIDevice *pdev, Error **errp)
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_TYPE_64 |
                      PCI_BASE_ADDRESS_MEM_PREFETCH, &s->aperture);
+    if (!siliflow_x1_init_caps(pdev, s->cfg.serial, errp)) {
+        return;
+    }
+    /* After those with fixed places: this one takes what is free. */
     if (msix_init_exclusive_bar(pdev, X1_MSIX_VECTORS, X1_PCI_BAR_MSIX,
                                 errp)) {
+        pcie_aer_exit(pdev);
+        pcie_cap_exit(pdev);
         return;
     }
     for (unsigned int i = 0; i < X1_MSIX_VECTORS; i++) {
         msix_vector_use(pdev, i);
-    }
-    if (!siliflow_x1_init_caps(pdev, s->cfg.serial, errp)) {
-        msix_uninit_exclusive_bar(pdev);
-        return;
     }
     siliflow_x1_dma_init(s);
     s->raise_bh = qemu_bh_new_guarded(siliflow_x1_raise_bh, s,
