@@ -236,6 +236,24 @@ static int link_program(struct sili_prog *p)
 	return 0;
 }
 
+int sili_kernel_room(struct sili_device *dev, size_t bytes, uint32_t flags,
+		     struct sili_kernel **out)
+{
+	struct sili_kernel *k = calloc(1, sizeof(*k));
+	int ret;
+
+	*out = NULL;
+	if (!k)
+		return -ENOMEM;
+	ret = sili_bo_new(dev, bytes, SILI_HBM, flags, &k->bo);
+	if (ret) {
+		free(k);
+		return ret;
+	}
+	*out = k;
+	return 0;
+}
+
 SILI_EXPORT int sili_prog_finish(struct sili_prog *prog, struct sili_device *dev,
 				 struct sili_kernel **out)
 {
@@ -247,16 +265,14 @@ SILI_EXPORT int sili_prog_finish(struct sili_prog *prog, struct sili_device *dev
 
 	*out = NULL;
 	ret = link_program(prog);
+	if (!ret)
+		ret = sili_kernel_room(dev, code + data, SILI_BO_EXEC, &k);
 	if (ret)
 		return ret;
-	k = calloc(1, sizeof(*k));
-	if (!k)
-		return -ENOMEM;
-	ret = sili_bo_new(dev, code + data, SILI_HBM, SILI_BO_EXEC, &k->bo);
-	image = ret ? NULL : sili_bo_map(k->bo);
+	image = sili_bo_map(k->bo);
 	if (!image) {
 		sili_kernel_free(k);
-		return ret ? ret : -ENOMEM;
+		return -ENOMEM;
 	}
 	memcpy(image, prog->insn, code);
 	if (data)

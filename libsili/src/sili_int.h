@@ -96,6 +96,10 @@ struct sili_kernel {
 	uint32_t bytes, num_insns;
 };
 
+/* A kernel, or a block of arguments, without its contents. */
+int sili_kernel_room(struct sili_device *dev, size_t bytes, uint32_t flags,
+		     struct sili_kernel **out);
+
 struct sili_backend {
 	const char *name;
 	/* Fills dev->info; arg is what follows "name:" or the node's path, may be NULL. */
