@@ -424,6 +424,7 @@ static void siliflow_x1_instance_init(Object *obj)
     SiliflowX1State *s = SILIFLOW_X1(obj);
 
     x1_core_config_init(&s->cfg);
+    s->cfg.aperture_bytes = 0;      /* all of HBM, unless the property says */
 }
 
 static void siliflow_x1_class_init(ObjectClass *oc, void *data)
