@@ -59,6 +59,7 @@ enum {
 #define STRIP_ROWS   64u
 #define MAX_STAGES   4u
 #define ROUND_CHUNK  32u
+#define FILL_BYTES   512u /* of a row, before the first product starts */
 
 struct plan {
 	struct sili_gemm g;
@@ -93,13 +94,16 @@ static uint64_t estimate(const struct sili_info *info, const struct sili_gemm *g
 	uint64_t hbm = (sili_fmt_bytes(g->a_fmt, (uint64_t)g->m * g->k) +
 			sili_fmt_bytes(g->b_fmt, (uint64_t)g->n * g->k)) /
 		       info->hbm_bw;
+	uint64_t port = sili_min64(X1_LOAD_PORT, info->l2_bw / busy ? info->l2_bw / busy : 1);
+	uint64_t fill = (tm + tn) * FILL_BYTES / port;
 	uint64_t wave = mm;
 
 	if (load > wave)
 		wave = load;
 	if (l2 > wave)
 		wave = l2;
-	wave += tail + info->hbm_latency + X1_MM_LATENCY + X1_LAUNCH_CYCLES;
+	/* Nothing overlaps the first chunk and the last strip. */
+	wave += fill + tail + info->hbm_latency + X1_MM_LATENCY + X1_LAUNCH_CYCLES;
 	return waves * wave > hbm ? waves * wave : hbm;
 }
 
