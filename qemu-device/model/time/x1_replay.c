@@ -208,7 +208,8 @@ static void engine_start(struct x1_replay *r, const struct x1_replay_env *env, u
 	else if (e == X1_ENGINE_STORE)
 		perf->bytes_store += rec->local_bytes;
 	en->done = max64(en->done, en->free + latency);
-	tokens_signal(r, rec->sig, en->free + latency);
+	/* In order to the end: no signal overtakes an earlier one of its engine. */
+	tokens_signal(r, rec->sig, en->done);
 }
 
 static bool engines_empty(const struct x1_replay *r)
