@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine with one X1 behind a root port and no processor that runs: the
+ * test is the guest. Speaks QEMU's qtest protocol (docs/devel/testing/qtest).
+ */
+#ifndef X1_QTEST_H
+#define X1_QTEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "x1/x1_fw.h"
+#include "x1/x1_limits.h"
+#include "x1/x1_regs.h"
+
+/* Where the test puts the BARs, and RAM that it uses. */
+#define QT_BAR0		0xe0000000ull
+#define QT_BAR4		0xe1000000ull
+#define QT_BAR2		0x800000000ull
+#define QT_RAM		0x4000000ull
+#define QT_RAM_BYTES	0x8000000ull
+#define QT_HBM_BYTES	0x4000000ull
+
+struct qt {
+	pid_t pid;
+	int fd;		/* qtest */
+	int qmp;
+	char buf[8192];
+	size_t have;
+};
+
+/*
+ * Start QEMU; props are more properties of the device (",x=y") or "". The
+ * device's BARs are placed and enabled, bus mastering and memory are on.
+ * A QEMU that does not start fails the test.
+ */
+struct qt *qt_start(const char *props);
+void qt_stop(struct qt *qt);
+
+/* Does QEMU refuse these properties, with text in what it says? */
+bool qt_refuses(const char *props, const char *text);
+
+uint64_t qt_read(struct qt *qt, uint64_t addr, unsigned int size);
+void qt_write(struct qt *qt, uint64_t addr, uint64_t val, unsigned int size);
+void qt_mem_read(struct qt *qt, uint64_t addr, void *buf, size_t len);
+void qt_mem_write(struct qt *qt, uint64_t addr, const void *buf, size_t len);
+
+static inline uint32_t qt_reg(struct qt *qt, uint32_t reg)
+{
+	return (uint32_t)qt_read(qt, QT_BAR0 + reg, 4);
+}
+
+static inline void qt_set(struct qt *qt, uint32_t reg, uint32_t val)
+{
+	qt_write(qt, QT_BAR0 + reg, val, 4);
+}
+
+/* Configuration space of the X1 (dev) or of its root port. */
+enum qt_func { QT_PORT, QT_X1 };
+uint32_t qt_cfg(struct qt *qt, enum qt_func func, unsigned int reg, unsigned int size);
+void qt_cfg_set(struct qt *qt, enum qt_func func, unsigned int reg, uint32_t val,
+		unsigned int size);
+unsigned int qt_cap(struct qt *qt, unsigned int id);		/* 0 = none */
+unsigned int qt_ext_cap(struct qt *qt, unsigned int id);	/* 0 = none */
+/* BARs, bridge windows, memory and bus mastering: what firmware does. */
+void qt_enable(struct qt *qt);
+
+/* A QMP command without arguments; waits for its answer. */
+void qt_qmp(struct qt *qt, const char *command);
+
+/* Until reg & mask == val; fails the test after some seconds. */
+void qt_wait_reg(struct qt *qt, uint32_t reg, uint32_t mask, uint32_t val);
+
+/* The firmware image of the build; free() it. */
+void *qt_firmware(size_t *len);
+/* Put an image into HBM and start it; returns the state it ends in. */
+enum x1_fw_state qt_boot(struct qt *qt, const void *image, size_t len);
+/* A mailbox request and its reply. */
+void qt_mbox(struct qt *qt, struct x1_mbox_msg *msg);
+
+#endif /* X1_QTEST_H */
