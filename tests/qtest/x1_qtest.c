@@ -35,7 +35,7 @@ static const char *build_dir(void)
 }
 
 /* In the child: QEMU's standard error goes to err_fd, if that is not -1. */
-static void exec_qemu(int qtest, int qmp, int err_fd, const char *props)
+static void exec_qemu(int qtest, int qmp, int err_fd, bool iommu, const char *props)
 {
 	char qemu[4096], bios[4096], device[512], qt_dev[64], qmp_dev[64];
 
@@ -51,13 +51,13 @@ static void exec_qemu(int qtest, int qmp, int err_fd, const char *props)
 	execl(qemu, qemu, "-L", bios, "-M", "q35", "-accel", "qtest", "-m", "128M", "-nodefaults",
 	      "-display", "none", "-qtest-log", "/dev/null", "-chardev", qt_dev, "-qtest",
 	      "chardev:qt", "-chardev", qmp_dev, "-mon", "chardev=qm,mode=control", "-device",
-	      "pcie-root-port,id=rp,chassis=1,addr=4,pref64-reserve=1G", "-device", device,
-	      (char *)NULL);
+	      "pcie-root-port,id=rp,chassis=1,addr=4,pref64-reserve=1G", "-device",
+	      iommu ? "intel-iommu" : device, iommu ? "-device" : NULL, device, (char *)NULL);
 	fprintf(stderr, "cannot run %s: %s\n", qemu, strerror(errno));
 	_exit(127);
 }
 
-static struct qt *spawn(const char *props, int err_fd)
+static struct qt *spawn(const char *props, bool iommu, int err_fd)
 {
 	struct qt *qt = calloc(1, sizeof(*qt));
 	struct timeval limit = {.tv_sec = ANSWER_SECONDS};
@@ -71,7 +71,7 @@ static struct qt *spawn(const char *props, int err_fd)
 	qt->pid = fork();
 	assert_true(qt->pid >= 0);
 	if (!qt->pid)
-		exec_qemu(a[1], b[1], err_fd, props);
+		exec_qemu(a[1], b[1], err_fd, iommu, props);
 	close(a[1]);
 	close(b[1]);
 	qt->fd = a[0];
@@ -100,7 +100,7 @@ bool qt_refuses(const char *props, const char *text)
 	int status, err[2];
 
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
-	qt = spawn(props, err[1]);
+	qt = spawn(props, false, err[1]);
 	close(err[1]);
 	while (len < (ssize_t)sizeof(said) - 1 &&
 	       (n = read(err[0], said + len, sizeof(said) - 1 - (size_t)len)) > 0)
@@ -312,13 +312,23 @@ void qt_enable(struct qt *qt)
 	qt_cfg_set(qt, QT_X1, 0x04, 0x0006, 2);		/* memory, bus master */
 }
 
-struct qt *qt_start(const char *props)
+static struct qt *start(const char *props, bool iommu)
 {
-	struct qt *qt = spawn(props, -1);
+	struct qt *qt = spawn(props, iommu, -1);
 
 	qt_qmp(qt, "qmp_capabilities");
 	qt_enable(qt);
 	return qt;
+}
+
+struct qt *qt_start(const char *props)
+{
+	return start(props, false);
+}
+
+struct qt *qt_start_iommu(const char *props)
+{
+	return start(props, true);
 }
 
 void qt_wait_reg(struct qt *qt, uint32_t reg, uint32_t mask, uint32_t val)

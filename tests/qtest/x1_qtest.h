@@ -37,6 +37,8 @@ struct qt {
  * A QEMU that does not start fails the test.
  */
 struct qt *qt_start(const char *props);
+/* The same behind an Intel IOMMU, off until the test turns it on. */
+struct qt *qt_start_iommu(const char *props);
 void qt_stop(struct qt *qt);
 
 /* Does QEMU refuse these properties, with text in what it says? */
