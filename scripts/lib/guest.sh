@@ -59,7 +59,10 @@ guest_kernel() {
 		local work=$kernel_dir.$$
 		rm -rf "$work"
 		mkdir -p "$work"
-		release=$(python3 "$top/scripts/lib/vmlinux.py" "$kernel" "$work/vmlinux")
+		release=$(python3 "$top/scripts/lib/vmlinux.py" "$kernel" "$work/vmlinux") || {
+			rm -rf "$work"
+			die "cannot boot $kernel"
+		}
 		tree=$work/payload/usr/lib/modules/$release
 		mkdir -p "$tree"
 		: >"$work/early-modules"
