@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# In the guest: siliflow.ko as a user meets it. Device node by udev, loading and
+# unloading, unbinding, removal, and firmware that is missing or damaged.
+pci=$(basename "$(dirname "$(grep -ls '^0x120000' /sys/bus/pci/devices/*/class | head -n 1)")")
+sys=/sys/bus/pci/devices/$pci
+image=/lib/firmware/siliflow/x1-fw.bin
+kept=$(mktemp)
+number=0
+
+check() {
+	local name=$1
+	shift
+	number=$((number + 1))
+	if "$@"; then echo "ok $number - $name"; else echo "not ok $number - $name"; fi
+}
+
+load() { modprobe siliflow && udevadm settle --timeout=10; }
+unload() { modprobe -r siliflow && udevadm settle --timeout=10; }
+has_node() { [ -c /dev/sili0 ]; }
+no_node() { [ ! -e /dev/sili0 ]; }
+
+node() {
+	has_node && [ "$(stat -Lc '%a %G' /dev/sili0)" = '660 render' ] &&
+		[[ $(realpath /dev/sili0) == /dev/accel/accel* ]]
+}
+
+reload() {
+	for _ in 1 2 3 4 5; do
+		if ! { unload && no_node && load && has_node; }; then return 1; fi
+	done
+}
+
+rebind() {
+	echo "$pci" >/sys/bus/pci/drivers/siliflow/unbind
+	udevadm settle --timeout=10
+	no_node || return 1
+	echo "$pci" >/sys/bus/pci/drivers/siliflow/bind
+	udevadm settle --timeout=10
+	has_node
+}
+
+replug() {
+	echo 1 >"$sys/remove"
+	udevadm settle --timeout=10
+	no_node || return 1
+	echo 1 >/sys/bus/pci/rescan
+	udevadm settle --timeout=10
+	has_node
+}
+
+busy() {
+	# An open file keeps the module; closing it lets it go.
+	exec 9<>/dev/sili0
+	if modprobe -r siliflow 2>/dev/null; then return 1; fi
+	exec 9>&-
+	has_node && unload && load && has_node
+}
+
+# refused TEXT: probing fails, with one error in the log, which has TEXT in it.
+refused() {
+	local before lines
+	unload || return 1
+	before=$(dmesg | wc -l)
+	load 2>/dev/null
+	no_node || return 1
+	lines=$(dmesg | tail -n +$((before + 1)) | grep 'siliflow.*firmware')
+	echo "# $lines"
+	[[ $lines == *"$1"* && $lines != *$'\n'* ]]
+}
+
+truncated() {
+	head -c 1000 "$kept" >"$image"
+	refused truncated
+}
+
+damaged() {
+	head -c -1 "$kept" >"$image"
+	printf '\125' >>"$image"
+	cmp -s "$kept" "$image" && printf '\252' | dd of="$image" bs=1 conv=notrunc \
+		seek=$(($(stat -c %s "$image") - 1)) status=none
+	refused SHA-256
+}
+
+empty() {
+	: >"$image"
+	refused firmware
+}
+
+missing() {
+	rm -f "$image"
+	refused firmware
+}
+
+restored() {
+	cp "$kept" "$image"
+	unload && load && has_node
+}
+
+cp "$image" "$kept"
+echo "1..10"
+check "device node: group and mode by udev" node
+check "load and unload, five times" reload
+check "an open file keeps the module" busy
+check "unbind and bind" rebind
+check "remove and rescan" replug
+check "truncated firmware" truncated
+check "damaged firmware" damaged
+check "empty firmware" empty
+check "no firmware" missing
+check "good firmware again" restored
+rm -f "$kept"
