@@ -92,8 +92,11 @@ examples: lib firmware
 
 guest: qemu kernel image module firmware
 
+# The in-process device first: its results are what the VM's are compared with.
 run: guest examples
-	@scripts/vm -- $(BUILD)/examples/digits
+	@mkdir -p $(BUILD)/run
+	@SILI_DEVICE=sim $(BUILD)/examples/digits --draw=0 --digests=$(BUILD)/run/sim.digests >$(BUILD)/run/sim.txt
+	@scripts/vm -- $(BUILD)/examples/digits --compare=$(BUILD)/run/sim.digests
 
 vm: guest lib tools examples
 	@scripts/vm
