@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * SiliFlow X1 accelerator driver: shared structures.
+ *
+ * Lock order: queue->submit_lock > hwq_lock > vm_lock > vm->lock >
+ * bo->gpuva_lock > dma_resv > mbox_lock, inval_lock, pt_lock > hwq->lock.
+ */
+#ifndef _SILIFLOW_H_
+#define _SILIFLOW_H_
+
+#include <linux/completion.h>
+#include <linux/idr.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_gpuvm.h>
+#include <drm/drm_print.h>
+#include <drm/gpu_scheduler.h>
+#include <drm/ttm/ttm_bo.h>
+#include <drm/ttm/ttm_device.h>
+
+#include <drm/siliflow_accel.h>
+#include <x1/x1_cmd.h>
+#include <x1/x1_fault.h>
+#include <x1/x1_fw.h>
+#include <x1/x1_limits.h>
+#include <x1/x1_mmu.h>
+#include <x1/x1_regs.h>
+
+#define SILI_NAME		"siliflow"
+#define SILI_MAX_QUEUES_FILE	8
+
+/* First part of HBM, the driver's own: rings and fences, firmware, page tables. */
+#define SILI_RING_LOG2		8
+#define SILI_RING_ENTRIES	(1u << SILI_RING_LOG2)
+#define SILI_RING_BYTES		(SILI_RING_ENTRIES * X1_CMD_BYTES)
+#define SILI_FENCE_STRIDE	64
+#define SILI_FENCE_OFFSET	(X1_NUM_QUEUES * SILI_RING_BYTES)
+#define SILI_KERNEL_BYTES	X1_HUGE_SIZE
+#define SILI_FW_OFFSET		SILI_KERNEL_BYTES
+#define SILI_PT_OFFSET		(SILI_FW_OFFSET + X1_HUGE_SIZE)
+#define SILI_PT_SHARE		64		/* 1/64 of HBM holds page tables */
+#define SILI_PT_MIN_BYTES	(4u << 20)
+
+static_assert(SILI_FENCE_OFFSET + X1_NUM_QUEUES * SILI_FENCE_STRIDE <= SILI_KERNEL_BYTES);
+static_assert(X1_FW_MAX_BYTES <= X1_HUGE_SIZE);
+
+/* Address spaces. */
+#define SILI_VM_KERNEL		1
+#define SILI_VM_FIRST		2
+#define SILI_KERNEL_DVA		((u64)X1_HUGE_SIZE)
+#define SILI_VA_START		((u64)X1_HUGE_SIZE)
+#define SILI_VA_END		BIT_ULL(X1_DVA_BITS)
+
+struct firmware;
+struct sili_device;
+struct sili_queue;
+
+/**
+ * struct sili_hwq - hardware queue slot
+ *
+ * Its scheduler lives as long as the DRM device, so that fences and jobs that
+ * outlast a user's queue still find it.
+ */
+struct sili_hwq {
+	struct sili_device *sdev;
+	u32 index;
+	u32 vector;
+	struct drm_gpu_scheduler sched;
+	char name[24];
+	u64 context;
+	/** @wait: woken when @running falls to 0 */
+	wait_queue_head_t wait;
+	/** @running: jobs that the scheduler has started and not yet freed */
+	atomic_t running;
+	/** @last_progress: progress counter at the last timeout */
+	u64 last_progress;
+	/** @lock: protects what follows; taken in interrupts */
+	spinlock_t lock;
+	struct list_head inflight;
+	u64 seqno;
+	u32 wptr;
+	/** @queue: owner; changes under sdev->hwq_lock */
+	struct sili_queue *queue;
+};
+
+/** struct sili_device - one X1 */
+struct sili_device {
+	struct drm_device drm;
+	struct pci_dev *pdev;
+	u32 index;
+
+	void __iomem *regs;
+	u32 db_offset;
+	u32 db_stride;
+	/** @hbm: BAR2, write-combining; bytes are reachable up to @hbm_bytes */
+	void __iomem *hbm;
+	resource_size_t hbm_phys;
+	u64 hbm_bytes;
+	u32 hbm_epoch;
+	u32 num_mcus;
+	u32 num_vms;
+	const struct firmware *fw;
+
+	/** @index_lock: registers that are read in two steps: clock, MCU health */
+	struct mutex index_lock;
+
+	u32 num_vectors;
+	/** @wait: woken by mailbox, INVALIDATE and firmware interrupts */
+	wait_queue_head_t wait;
+	atomic64_t qevents;
+	struct work_struct event_work;
+	struct work_struct reset_work;
+	bool irqs_live;
+
+	struct mutex mbox_lock;
+	u16 mbox_seq;
+	struct mutex inval_lock;
+	u32 inval_seq;
+
+	struct mutex pt_lock;
+	unsigned long *pt_map;
+	u32 pt_num;
+	u32 pt_hint;
+	u64 kernel_root;
+
+	struct ttm_device ttm;
+	u64 vram_base;
+
+	/** @vm_lock: protects @vms and attaching to the device */
+	struct mutex vm_lock;
+	struct list_head vms;
+	struct ida vm_ids;
+
+	/** @hwq_lock: protects slot ownership and the life cycle of hardware queues */
+	struct mutex hwq_lock;
+	u32 num_hwqs;
+	struct sili_hwq *hwq;
+	struct workqueue_struct *timeout_wq;
+	struct mutex unplug_lock;
+	/** @halted: after unplugging the device does nothing any more */
+	struct completion halted;
+};
+
+#define to_sili(d) container_of(d, struct sili_device, drm)
+
+/** struct sili_file - an open device node */
+struct sili_file {
+	struct mutex lock;
+	struct xarray vms;
+	struct xarray queues;
+	u32 num_queues;
+};
+
+/** struct sili_bo - buffer */
+struct sili_bo {
+	struct ttm_buffer_object base;
+	u32 flags;
+	/** @gpuva_lock: protects the GEM object's list of mappings */
+	struct mutex gpuva_lock;
+};
+
+#define ttm_to_sili_bo(t) container_of(t, struct sili_bo, base)
+#define gem_to_sili_bo(g) container_of(g, struct sili_bo, base.base)
+
+/** struct sili_vm - address space */
+struct sili_vm {
+	struct drm_gpuvm base;
+	struct sili_device *sdev;
+	struct list_head link;
+	/** @lock: mappings, page tables, @closed */
+	struct mutex lock;
+	u32 id;
+	u64 root;
+	/** @queues: that use it; changes under the file's lock */
+	u32 queues;
+	bool closed;
+};
+
+#define to_sili_vm(v) container_of(v, struct sili_vm, base)
+
+/** struct sili_pt_update - what one bind changes in the page tables */
+struct sili_pt_update {
+	/** @spare: zeroed tables, taken before anything changes */
+	u64 *spare;
+	u32 num_spare;
+	/** @dead: tables to free after INVALIDATE */
+	u64 *dead;
+	u32 num_dead;
+};
+
+/** struct sili_queue - user's queue on a hardware slot */
+struct sili_queue {
+	struct kref ref;
+	struct sili_device *sdev;
+	struct sili_vm *vm;
+	struct sili_hwq *hwq;
+	struct drm_sched_entity entity;
+	/** @submit_lock: order of jobs; false @open ends submission */
+	struct mutex submit_lock;
+	bool open;
+	/** @error: why no job runs any more, 0 = alive; protected by hwq->lock */
+	int error;
+	/** @state: what QUEUE_STATE reports beside the counters; protected by hwq->lock */
+	struct drm_siliflow_queue_state state;
+};
+
+/* siliflow_device.c */
+int sili_device_init(struct sili_device *sdev);
+void sili_device_start_irqs(struct sili_device *sdev);
+void sili_device_unplug(struct sili_device *sdev);
+
+static inline u32 sili_read(struct sili_device *sdev, u32 reg)
+{
+	return readl(sdev->regs + reg);
+}
+
+static inline void sili_write(struct sili_device *sdev, u32 reg, u32 val)
+{
+	writel(val, sdev->regs + reg);
+}
+
+static inline u64 sili_read64(struct sili_device *sdev, u32 reg)
+{
+	return lo_hi_readq(sdev->regs + reg);
+}
+
+static inline u32 sili_q_read(struct sili_hwq *hwq, u32 reg)
+{
+	return sili_read(hwq->sdev, X1_REG_QUEUE(hwq->index) + reg);
+}
+
+static inline u64 sili_q_read64(struct sili_hwq *hwq, u32 reg)
+{
+	return sili_read64(hwq->sdev, X1_REG_QUEUE(hwq->index) + reg);
+}
+
+/* siliflow_query.c */
+int sili_ioctl_query(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* siliflow_irq.c */
+int sili_irq_init(struct sili_device *sdev);
+void sili_irq_fini(struct sili_device *sdev);
+
+/* siliflow_fw.c */
+int sili_fw_load(struct sili_device *sdev);
+int sili_fw_boot(struct sili_device *sdev);
+
+/* siliflow_mbox.c */
+int sili_mbox(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32 num_args,
+	      u32 *reply);
+int sili_mbox_locked(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32 num_args,
+		     u32 *reply);
+
+/* siliflow_mmu.c */
+int sili_mmu_init(struct sili_device *sdev);
+int sili_mmu_attach_all(struct sili_device *sdev);
+int sili_mmu_vm_init(struct sili_vm *vm);
+void sili_mmu_vm_fini(struct sili_vm *vm);
+u32 sili_pt_tables(u64 addr, u64 range, bool huge);
+int sili_pt_prepare(struct sili_device *sdev, struct sili_pt_update *up, u32 spare, u32 dead);
+void sili_pt_finish(struct sili_device *sdev, struct sili_pt_update *up);
+void sili_pt_map(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 range,
+		 struct sili_bo *bo, u64 offset, u64 flags);
+void sili_pt_unmap(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 range);
+void sili_mmu_invalidate(struct sili_vm *vm, u64 addr, u64 range);
+
+/* siliflow_ttm.c */
+int sili_ttm_init(struct sili_device *sdev);
+void sili_ttm_unplug(struct sili_device *sdev);
+int sili_ttm_alloc(struct sili_bo *bo, u64 size);
+int sili_ttm_pin(struct sili_bo *bo);
+void sili_ttm_unpin(struct sili_bo *bo);
+bool sili_bo_in_hbm(struct sili_bo *bo);
+u64 sili_bo_hbm_offset(struct sili_bo *bo);
+u64 sili_ttm_used(struct sili_device *sdev, u32 flag);
+u64 sili_ttm_size(struct sili_device *sdev, u32 flag);
+
+/* siliflow_bo.c */
+int sili_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_bo_info(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_bo_wait(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* siliflow_vm.c */
+int sili_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file);
+struct sili_vm *sili_vm_lookup(struct sili_file *sfile, u32 handle);
+void sili_vm_close(struct sili_vm *vm);
+void sili_vm_unplug_all(struct sili_device *sdev);
+
+static inline void sili_vm_put(struct sili_vm *vm)
+{
+	drm_gpuvm_put(&vm->base);
+}
+
+/* siliflow_queue.c */
+int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_ioctl_queue_state(struct drm_device *drm, void *data, struct drm_file *file);
+struct sili_queue *sili_queue_lookup(struct sili_file *sfile, u32 handle);
+void sili_queue_close(struct sili_queue *queue);
+void sili_queue_put(struct sili_queue *queue);
+void sili_queue_drain_module(void);
+u64 sili_max_budget(void);
+
+/* siliflow_sched.c */
+int sili_sched_init(struct sili_device *sdev);
+void sili_hwq_complete(struct sili_hwq *hwq);
+void sili_hwq_flush(struct sili_hwq *hwq, int error);
+void sili_hwq_fault(struct sili_hwq *hwq);
+void sili_queue_stop(struct sili_queue *queue, int error, u32 state);
+
+/* siliflow_submit.c */
+int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* siliflow_reset.c */
+void sili_reset_init(struct sili_device *sdev);
+void sili_reset_schedule(struct sili_device *sdev, const char *why);
+void sili_reset_halt(struct sili_device *sdev);
+
+#endif /* _SILIFLOW_H_ */

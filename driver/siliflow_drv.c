@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SiliFlow X1 accelerator: module, PCI driver, DRM driver, files. */
+#include <linux/idr.h>
+#include <linux/module.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_ioctl.h>
+
+#include "siliflow.h"
+
+static DEFINE_IDA(sili_indices);
+
+/* ---- files ---- */
+
+static int sili_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct sili_file *sfile = kzalloc(sizeof(*sfile), GFP_KERNEL);
+
+	if (!sfile)
+		return -ENOMEM;
+	mutex_init(&sfile->lock);
+	xa_init_flags(&sfile->vms, XA_FLAGS_ALLOC1);
+	xa_init_flags(&sfile->queues, XA_FLAGS_ALLOC1);
+	file->driver_priv = sfile;
+	return 0;
+}
+
+static void sili_postclose(struct drm_device *drm, struct drm_file *file)
+{
+	struct sili_file *sfile = file->driver_priv;
+	struct sili_queue *queue;
+	struct sili_vm *vm;
+	unsigned long i;
+
+	xa_for_each(&sfile->queues, i, queue)
+		sili_queue_close(queue);
+	xa_for_each(&sfile->vms, i, vm)
+		sili_vm_close(vm);
+	xa_destroy(&sfile->queues);
+	xa_destroy(&sfile->vms);
+	mutex_destroy(&sfile->lock);
+	kfree(sfile);
+}
+
+static const struct drm_ioctl_desc sili_ioctls[] = {
+	DRM_IOCTL_DEF_DRV(SILIFLOW_QUERY, sili_ioctl_query, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_BO_CREATE, sili_ioctl_bo_create, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_BO_MMAP_OFFSET, sili_ioctl_bo_mmap_offset, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_BO_INFO, sili_ioctl_bo_info, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_BO_WAIT, sili_ioctl_bo_wait, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_VM_CREATE, sili_ioctl_vm_create, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_VM_DESTROY, sili_ioctl_vm_destroy, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_VM_BIND, sili_ioctl_vm_bind, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_QUEUE_CREATE, sili_ioctl_queue_create, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_QUEUE_DESTROY, sili_ioctl_queue_destroy, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_QUEUE_STATE, sili_ioctl_queue_state, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_SUBMIT, sili_ioctl_submit, 0),
+};
+
+static const struct file_operations sili_fops = {
+	.owner = THIS_MODULE,
+	DRM_ACCEL_FOPS,
+	.show_fdinfo = drm_show_fdinfo,
+};
+
+static const struct drm_driver sili_driver = {
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE | DRIVER_GEM_GPUVA,
+	.open = sili_open,
+	.postclose = sili_postclose,
+	.ioctls = sili_ioctls,
+	.num_ioctls = ARRAY_SIZE(sili_ioctls),
+	.fops = &sili_fops,
+	.name = SILI_NAME,
+	.desc = "SiliFlow X1 accelerator",
+	.date = "20261124",
+	.major = SILIFLOW_DRIVER_MAJOR,
+	.minor = SILIFLOW_DRIVER_MINOR,
+};
+
+/* ---- sysfs: N of /dev/siliN, for the udev rule ---- */
+
+static ssize_t siliflow_index_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct sili_device *sdev = dev_get_drvdata(dev);
+
+	return sysfs_emit(buf, "%u\n", sdev->index);
+}
+static DEVICE_ATTR_RO(siliflow_index);
+
+static struct attribute *sili_attrs[] = {
+	&dev_attr_siliflow_index.attr,
+	NULL,
+};
+static const struct attribute_group sili_group = {
+	.attrs = sili_attrs,
+};
+
+static void sili_index_free(void *arg)
+{
+	struct sili_device *sdev = arg;
+
+	ida_free(&sili_indices, sdev->index);
+}
+
+static int sili_index_init(struct sili_device *sdev)
+{
+	int ret = ida_alloc(&sili_indices, GFP_KERNEL);
+
+	if (ret < 0)
+		return ret;
+	sdev->index = ret;
+	ret = devm_add_action_or_reset(sdev->drm.dev, sili_index_free, sdev);
+	/* There before the uevent of the device node. */
+	return ret ? ret : devm_device_add_group(sdev->drm.dev, &sili_group);
+}
+
+/* ---- PCI ---- */
+
+static int sili_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct sili_device *sdev;
+	int ret;
+
+	sdev = devm_drm_dev_alloc(&pdev->dev, &sili_driver, struct sili_device, drm);
+	if (IS_ERR(sdev))
+		return PTR_ERR(sdev);
+	sdev->pdev = pdev;
+	pci_set_drvdata(pdev, sdev);
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "cannot enable the device\n");
+	ret = sili_index_init(sdev);
+	if (ret)
+		return ret;
+	ret = sili_device_init(sdev);
+	if (ret)
+		return ret;
+	ret = drm_dev_register(&sdev->drm, 0);
+	if (ret) {
+		sili_device_unplug(sdev);
+		return dev_err_probe(&pdev->dev, ret, "cannot register\n");
+	}
+	dev_info(&pdev->dev, "X1 with %u MCUs, %llu MiB HBM, firmware %u.%u.%u, sili%u\n",
+		 sdev->num_mcus, sdev->hbm_bytes >> 20, sili_read(sdev, X1_REG_FW_VERSION) >> 16,
+		 sili_read(sdev, X1_REG_FW_VERSION) >> 8 & 0xff,
+		 sili_read(sdev, X1_REG_FW_VERSION) & 0xff, sdev->index);
+	return 0;
+}
+
+static void sili_remove(struct pci_dev *pdev)
+{
+	struct sili_device *sdev = pci_get_drvdata(pdev);
+
+	sili_device_unplug(sdev);
+	cancel_work_sync(&sdev->reset_work);
+}
+
+static const struct pci_device_id sili_ids[] = {
+	{ PCI_DEVICE(X1_PCI_VENDOR_ID, X1_PCI_DEVICE_ID) },
+	{}
+};
+MODULE_DEVICE_TABLE(pci, sili_ids);
+
+static struct pci_driver sili_pci_driver = {
+	.name = SILI_NAME,
+	.id_table = sili_ids,
+	.probe = sili_probe,
+	.remove = sili_remove,
+	.shutdown = sili_remove,
+};
+
+static int __init sili_init(void)
+{
+	return pci_register_driver(&sili_pci_driver);
+}
+module_init(sili_init);
+
+static void __exit sili_exit(void)
+{
+	pci_unregister_driver(&sili_pci_driver);
+	sili_queue_drain_module();
+}
+module_exit(sili_exit);
+
+MODULE_DESCRIPTION("SiliFlow X1 accelerator");
+MODULE_AUTHOR("SiliFlow X1 developers");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mailbox to the management firmware: one request at a time. */
+#include "siliflow.h"
+
+#define SILI_MBOX_TIMEOUT	msecs_to_jiffies(5000)
+
+union sili_mbox_words {
+	struct x1_mbox_msg msg;
+	u32 word[X1_MBOX_WORDS];
+};
+
+static int sili_mbox_errno(u32 status)
+{
+	switch (status) {
+	case X1_MBOX_OK:
+		return 0;
+	case X1_MBOX_ERR_ARG:
+		return -EINVAL;
+	case X1_MBOX_ERR_BUSY:
+		return -EBUSY;
+	case X1_MBOX_ERR_NONE:
+		return -ENOENT;
+	default:
+		return -EIO;
+	}
+}
+
+/**
+ * sili_mbox_locked() - ask firmware, sdev->mbox_lock held
+ * @sdev: device
+ * @op: request
+ * @args: arguments
+ * @num_args: number of @args
+ * @reply: X1_MBOX_ARGS words of the answer, or NULL
+ *
+ * Return: 0, -EINVAL, -EBUSY, -ENOENT or -EIO as firmware says, -ETIMEDOUT
+ * when it does not answer.
+ */
+int sili_mbox_locked(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32 num_args,
+		     u32 *reply)
+{
+	union sili_mbox_words m = {};
+	u32 i;
+
+	lockdep_assert_held(&sdev->mbox_lock);
+	m.msg.op = op;
+	m.msg.seq = ++sdev->mbox_seq;
+	memcpy(m.msg.arg, args, num_args * sizeof(*args));
+	for (i = 0; i < X1_MBOX_WORDS; i++)
+		sili_write(sdev, X1_REG_MBOX_REQ + 4 * i, m.word[i]);
+	sili_write(sdev, X1_REG_MBOX_SEND, 1);
+	if (!wait_event_timeout(sdev->wait,
+				!(sili_read(sdev, X1_REG_MBOX_STATUS) & X1_MBOX_BUSY),
+				SILI_MBOX_TIMEOUT))
+		return -ETIMEDOUT;
+	for (i = 0; i < X1_MBOX_WORDS; i++)
+		m.word[i] = sili_read(sdev, X1_REG_MBOX_RSP + 4 * i);
+	if (m.msg.op != op || m.msg.seq != sdev->mbox_seq)
+		return -EIO;
+	if (reply)
+		memcpy(reply, m.msg.arg, sizeof(m.msg.arg));
+	return sili_mbox_errno(m.msg.status);
+}
+
+/*
+ * sili_mbox() - ask firmware
+ *
+ * As sili_mbox_locked(); a firmware that does not answer starts a reset of the
+ * device. Also returns -ENODEV when the device has gone.
+ */
+int sili_mbox(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32 num_args,
+	      u32 *reply)
+{
+	int idx, ret;
+
+	if (!drm_dev_enter(&sdev->drm, &idx))
+		return -ENODEV;
+	mutex_lock(&sdev->mbox_lock);
+	ret = sili_mbox_locked(sdev, op, args, num_args, reply);
+	mutex_unlock(&sdev->mbox_lock);
+	if (ret == -ETIMEDOUT)
+		sili_reset_schedule(sdev, "firmware does not answer");
+	drm_dev_exit(idx);
+	return ret;
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Users' queues: a hardware slot, an address space, an entity of the scheduler. */
+#include <linux/capability.h>
+#include <linux/module.h>
+
+#include "siliflow.h"
+
+static unsigned long long max_budget;
+module_param(max_budget, ullong, 0644);
+MODULE_PARM_DESC(max_budget,
+		 "Most device cycles per LAUNCH that a queue may have, also the default; 0 = no limit");
+
+/* Queues that still exist anywhere: the module stays until they are gone. */
+static atomic_t sili_queues_live;
+static DECLARE_WAIT_QUEUE_HEAD(sili_queues_wait);
+
+u64 sili_max_budget(void)
+{
+	return READ_ONCE(max_budget);
+}
+
+/*
+ * sili_queue_drain_module() - wait until the last job has been freed
+ *
+ * Jobs that wait for a foreign fence can outlast their file.
+ */
+void sili_queue_drain_module(void)
+{
+	wait_event(sili_queues_wait, !atomic_read(&sili_queues_live));
+}
+
+static void sili_queue_release(struct kref *ref)
+{
+	struct sili_queue *queue = container_of(ref, struct sili_queue, ref);
+	struct drm_device *drm = &queue->sdev->drm;
+
+	sili_vm_put(queue->vm);
+	mutex_destroy(&queue->submit_lock);
+	kfree(queue);
+	drm_dev_put(drm);
+	if (atomic_dec_and_test(&sili_queues_live))
+		wake_up_all(&sili_queues_wait);
+}
+
+void sili_queue_put(struct sili_queue *queue)
+{
+	kref_put(&queue->ref, sili_queue_release);
+}
+
+/*
+ * sili_queue_lookup() - queue of a handle, with a reference, or NULL
+ */
+struct sili_queue *sili_queue_lookup(struct sili_file *sfile, u32 handle)
+{
+	struct sili_queue *queue;
+
+	xa_lock(&sfile->queues);
+	queue = xa_load(&sfile->queues, handle);
+	if (queue)
+		kref_get(&queue->ref);
+	xa_unlock(&sfile->queues);
+	return queue;
+}
+
+/* ---- hardware ---- */
+
+static int sili_hwq_create(struct sili_queue *queue, const struct drm_siliflow_queue_create *args)
+{
+	struct sili_hwq *hwq = queue->hwq;
+	u64 ring = SILI_KERNEL_DVA + (u64)hwq->index * SILI_RING_BYTES;
+	u64 budget = args->budget ?: sili_max_budget();
+	union {
+		struct x1_mbox_queue_create create;
+		u32 word[X1_MBOX_ARGS];
+	} req = { .create = {
+		.ring_lo = lower_32_bits(ring),
+		.ring_hi = upper_32_bits(ring),
+		.ring_log2 = SILI_RING_LOG2,
+		.priority = args->priority,
+		.ring_vm = SILI_VM_KERNEL,
+		.user_vm = queue->vm->id,
+		.mcu_first = args->mcu_first,
+		.mcu_count = args->mcu_count,
+		.budget_lo = lower_32_bits(budget),
+		.budget_hi = upper_32_bits(budget),
+		.vector = hwq->vector,
+		.queue = hwq->index,
+	} };
+
+	return sili_mbox(queue->sdev, X1_MBOX_QUEUE_CREATE, req.word, X1_MBOX_ARGS, NULL);
+}
+
+/* Find a slot and start it. */
+static int sili_queue_start(struct sili_queue *queue, const struct drm_siliflow_queue_create *args)
+{
+	struct sili_device *sdev = queue->sdev;
+	struct sili_hwq *hwq;
+	u32 i;
+	int ret;
+
+	mutex_lock(&sdev->hwq_lock);
+	for (i = 0; i < sdev->num_hwqs && sdev->hwq[i].queue; i++)
+		;
+	if (i == sdev->num_hwqs) {
+		ret = -ENOSPC;
+		goto unlock;
+	}
+	hwq = &sdev->hwq[i];
+	queue->hwq = hwq;
+	hwq->wptr = 0;
+	hwq->last_progress = 0;
+	ret = sili_hwq_create(queue, args);
+	if (!ret)
+		hwq->queue = queue;
+	else if (ret != -ENODEV && ret != -ETIMEDOUT)
+		ret = -EIO;
+unlock:
+	mutex_unlock(&sdev->hwq_lock);
+	return ret;
+}
+
+static int sili_hwq_destroy(struct sili_hwq *hwq)
+{
+	int ret = sili_mbox(hwq->sdev, X1_MBOX_QUEUE_DESTROY, &hwq->index, 1, NULL);
+
+	if (ret == -ENODEV)
+		wait_for_completion(&hwq->sdev->halted);
+	/* Not there after a reset; with the device gone nothing is. */
+	return ret == -ENOENT || ret == -ENODEV ? 0 : ret;
+}
+
+/* Stop the slot; on return the device does nothing for the queue any more. */
+static void sili_queue_halt(struct sili_queue *queue)
+{
+	struct sili_device *sdev = queue->sdev;
+	struct sili_hwq *hwq = queue->hwq;
+	int ret;
+
+	mutex_lock(&sdev->hwq_lock);
+	ret = sili_hwq_destroy(hwq);
+	mutex_unlock(&sdev->hwq_lock);
+	if (!ret)
+		return;
+	sili_reset_schedule(sdev, "queue cannot be destroyed");
+	flush_work(&sdev->reset_work);
+}
+
+/* ---- life ---- */
+
+static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_vm *vm,
+					 const struct drm_siliflow_queue_create *args)
+{
+	struct drm_gpu_scheduler *sched;
+	struct sili_queue *queue;
+	int ret;
+
+	queue = kzalloc(sizeof(*queue), GFP_KERNEL);
+	if (!queue)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&queue->ref);
+	mutex_init(&queue->submit_lock);
+	queue->sdev = sdev;
+	queue->open = true;
+	queue->state.fault_mcu = X1_FAULT_MCU_NONE;
+	queue->state.fault_pc = U32_MAX;
+	queue->vm = vm;
+	drm_gpuvm_get(&vm->base);
+	drm_dev_get(&sdev->drm);
+	atomic_inc(&sili_queues_live);
+	ret = sili_queue_start(queue, args);
+	if (ret) {
+		sili_queue_put(queue);
+		return ERR_PTR(ret);
+	}
+	sched = &queue->hwq->sched;
+	ret = drm_sched_entity_init(&queue->entity, DRM_SCHED_PRIORITY_KERNEL, &sched, 1, NULL);
+	if (!ret)
+		return queue;
+	sili_queue_halt(queue);
+	mutex_lock(&sdev->hwq_lock);
+	queue->hwq->queue = NULL;
+	mutex_unlock(&sdev->hwq_lock);
+	sili_queue_put(queue);
+	return ERR_PTR(ret);
+}
+
+/*
+ * sili_queue_close() - end a queue and drop the handle's reference
+ *
+ * Jobs on the device end with -ECANCELED. On return the device does nothing
+ * for the queue any more, and its slot is free.
+ */
+void sili_queue_close(struct sili_queue *queue)
+{
+	struct sili_device *sdev = queue->sdev;
+	struct sili_hwq *hwq = queue->hwq;
+
+	mutex_lock(&queue->submit_lock);
+	queue->open = false;
+	mutex_unlock(&queue->submit_lock);
+	sili_queue_stop(queue, -ECANCELED, 0);
+	sili_queue_halt(queue);
+	sili_hwq_flush(hwq, -ECANCELED);
+	drm_sched_entity_fini(&queue->entity);
+	/* All fences have signalled; the scheduler is about to free the jobs. */
+	wait_event(hwq->wait, !atomic_read(&hwq->running));
+	mutex_lock(&sdev->hwq_lock);
+	hwq->queue = NULL;
+	mutex_unlock(&sdev->hwq_lock);
+	sili_queue_put(queue);
+}
+
+static int sili_queue_check(struct sili_device *sdev, const struct drm_siliflow_queue_create *args)
+{
+	u32 mcus = sdev->num_mcus;
+	u64 max = sili_max_budget();
+
+	if (args->flags || args->pad || args->priority >= X1_NUM_PRIORITIES)
+		return -EINVAL;
+	if (args->mcu_first >= mcus || args->mcu_count > mcus - args->mcu_first ||
+	    (!args->mcu_count && args->mcu_first))
+		return -EINVAL;
+	if (args->priority == X1_NUM_PRIORITIES - 1 && !capable(CAP_SYS_NICE))
+		return -EPERM;
+	if (max && args->budget > max)
+		return -EPERM;
+	return 0;
+}
+
+int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_siliflow_queue_create *args = data;
+	struct sili_file *sfile = file->driver_priv;
+	struct sili_device *sdev = to_sili(drm);
+	struct sili_queue *queue;
+	struct sili_vm *vm;
+	int ret;
+
+	ret = sili_queue_check(sdev, args);
+	if (ret)
+		return ret;
+	mutex_lock(&sfile->lock);
+	vm = xa_load(&sfile->vms, args->vm);
+	if (!vm)
+		ret = -ENOENT;
+	else if (sfile->num_queues == SILI_MAX_QUEUES_FILE)
+		ret = -ENOSPC;
+	if (ret)
+		goto unlock;
+	queue = sili_queue_new(sdev, vm, args);
+	if (IS_ERR(queue)) {
+		ret = PTR_ERR(queue);
+		goto unlock;
+	}
+	ret = xa_alloc(&sfile->queues, &args->queue, queue, xa_limit_31b, GFP_KERNEL);
+	if (ret) {
+		sili_queue_close(queue);
+		goto unlock;
+	}
+	vm->queues++;
+	sfile->num_queues++;
+unlock:
+	mutex_unlock(&sfile->lock);
+	return ret;
+}
+
+int sili_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	const struct drm_siliflow_queue_destroy *args = data;
+	struct sili_file *sfile = file->driver_priv;
+	struct sili_queue *queue;
+	struct sili_vm *vm;
+
+	if (args->pad)
+		return -EINVAL;
+	queue = xa_erase(&sfile->queues, args->queue);
+	if (!queue)
+		return -ENOENT;
+	vm = queue->vm;
+	drm_gpuvm_get(&vm->base);
+	sili_queue_close(queue);
+	mutex_lock(&sfile->lock);
+	vm->queues--;
+	sfile->num_queues--;
+	mutex_unlock(&sfile->lock);
+	sili_vm_put(vm);
+	return 0;
+}
+
+int sili_ioctl_queue_state(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_siliflow_queue_state *args = data;
+	u32 handle = args->queue;
+	struct sili_queue *queue;
+	struct sili_hwq *hwq;
+	int idx;
+
+	if (args->pad)
+		return -EINVAL;
+	queue = sili_queue_lookup(file->driver_priv, handle);
+	if (!queue)
+		return -ENOENT;
+	if (!drm_dev_enter(drm, &idx)) {
+		sili_queue_put(queue);
+		return -ENODEV;
+	}
+	hwq = queue->hwq;
+	spin_lock_irq(&hwq->lock);
+	*args = queue->state;
+	spin_unlock_irq(&hwq->lock);
+	args->queue = handle;
+	args->cycles = sili_q_read64(hwq, X1_Q_CYCLES_LO);
+	args->progress = sili_q_read64(hwq, X1_Q_PROGRESS_LO);
+	drm_dev_exit(idx);
+	sili_queue_put(queue);
+	return 0;
+}

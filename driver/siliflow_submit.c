@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SUBMIT: check all jobs, then queue them. */
+#include <linux/uaccess.h>
+
+#include <drm/drm_syncobj.h>
+
+#include "siliflow.h"
+#include "siliflow_job.h"
+
+/* A syncobj that a job signals. */
+struct sili_out {
+	struct drm_syncobj *syncobj;
+	struct dma_fence_chain *chain;	/* timelines only */
+	u64 point;
+};
+
+/* A job on its way in. */
+struct sili_entry {
+	struct sili_job *job;
+	struct sili_out *out;
+	u32 num_out;
+};
+
+/*
+ * sili_job_free() - free a job that the scheduler knows no more
+ */
+void sili_job_free(struct sili_job *job)
+{
+	drm_sched_job_cleanup(&job->base);
+	kfree(job->fence);
+	sili_queue_put(job->queue);
+	kfree(job);
+}
+
+static int sili_sync_check(const struct drm_siliflow_sync *sync)
+{
+	bool timeline = sync->flags & SILIFLOW_SYNC_TIMELINE;
+
+	/* Point 0 of a timeline is the binary fence: nothing to wait for or signal. */
+	if (sync->flags & ~SILIFLOW_SYNC_FLAGS || timeline != !!sync->point)
+		return -EINVAL;
+	return 0;
+}
+
+static int sili_add_in(struct drm_file *file, struct sili_job *job, u64 ptr, u32 count)
+{
+	struct drm_siliflow_sync sync;
+	u32 i;
+	int ret = 0;
+
+	for (i = 0; i < count && !ret; i++) {
+		if (copy_from_user(&sync, u64_to_user_ptr(ptr) + (u64)i * sizeof(sync),
+				   sizeof(sync)))
+			return -EFAULT;
+		ret = sili_sync_check(&sync);
+		/* The helper takes 32 bits of the point. */
+		if (!ret) {
+			struct dma_fence *fence;
+
+			ret = drm_syncobj_find_fence(file, sync.handle, sync.point, 0, &fence);
+			if (!ret)
+				ret = drm_sched_job_add_dependency(&job->base, fence);
+		}
+	}
+	return ret;
+}
+
+static int sili_add_out(struct drm_file *file, struct sili_entry *entry, u64 ptr, u32 count)
+{
+	struct drm_siliflow_sync sync;
+	u32 i;
+	int ret;
+
+	if (!count)
+		return 0;
+	entry->out = kcalloc(count, sizeof(*entry->out), GFP_KERNEL);
+	if (!entry->out)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		struct sili_out *out = &entry->out[i];
+
+		if (copy_from_user(&sync, u64_to_user_ptr(ptr) + (u64)i * sizeof(sync),
+				   sizeof(sync)))
+			return -EFAULT;
+		ret = sili_sync_check(&sync);
+		if (ret)
+			return ret;
+		out->syncobj = drm_syncobj_find(file, sync.handle);
+		if (!out->syncobj)
+			return -ENOENT;
+		entry->num_out++;
+		out->point = sync.point;
+		if (out->point) {
+			out->chain = dma_fence_chain_alloc();
+			if (!out->chain)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int sili_job_check(const struct drm_siliflow_job *args)
+{
+	u64 end;
+
+	if (args->pad || args->addr % X1_CMD_BYTES || !args->num_cmds ||
+	    args->num_cmds > X1_MAX_CALL || args->num_in_syncs > SILIFLOW_MAX_SYNCS ||
+	    args->num_out_syncs > SILIFLOW_MAX_SYNCS ||
+	    check_add_overflow(args->addr, (u64)args->num_cmds * X1_CMD_BYTES, &end) ||
+	    args->addr < SILI_VA_START || end > SILI_VA_END)
+		return -EINVAL;
+	return 0;
+}
+
+/* One job: from the user's struct to an initialised job with its dependencies. */
+static int sili_entry_init(struct drm_file *file, struct sili_queue *queue,
+			   struct sili_entry *entry, const struct drm_siliflow_job *args)
+{
+	struct sili_job *job;
+	int ret;
+
+	ret = sili_job_check(args);
+	if (ret)
+		return ret;
+	job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
+	if (!job)
+		return -ENOMEM;
+	job->fence = kzalloc(sizeof(*job->fence), GFP_KERNEL_ACCOUNT);
+	if (!job->fence) {
+		kfree(job);
+		return -ENOMEM;
+	}
+	spin_lock_init(&job->fence->lock);
+	job->addr = args->addr;
+	job->num_cmds = args->num_cmds;
+	ret = drm_sched_job_init(&job->base, &queue->entity, 1, file);
+	if (ret) {
+		kfree(job->fence);
+		kfree(job);
+		return ret;
+	}
+	job->queue = queue;
+	kref_get(&queue->ref);
+	entry->job = job;
+	ret = sili_add_in(file, job, args->in_syncs, args->num_in_syncs);
+	if (!ret)
+		ret = sili_add_out(file, entry, args->out_syncs, args->num_out_syncs);
+	return ret;
+}
+
+static void sili_entry_free(struct sili_entry *entry)
+{
+	u32 i;
+
+	for (i = 0; i < entry->num_out; i++) {
+		dma_fence_chain_free(entry->out[i].chain);
+		drm_syncobj_put(entry->out[i].syncobj);
+	}
+	kfree(entry->out);
+	/* Not yet the scheduler's. */
+	if (entry->job)
+		sili_job_free(entry->job);
+}
+
+static void sili_entry_signal(struct sili_entry *entry, struct dma_fence *fence)
+{
+	u32 i;
+
+	for (i = 0; i < entry->num_out; i++) {
+		struct sili_out *out = &entry->out[i];
+
+		if (out->chain)
+			drm_syncobj_add_point(out->syncobj, out->chain, fence, out->point);
+		else
+			drm_syncobj_replace_fence(out->syncobj, fence);
+		out->chain = NULL;
+	}
+}
+
+/* Queue all jobs; the fence of each goes to its syncobjs and to the VM. */
+static int sili_push(struct sili_queue *queue, struct sili_entry *entries, u32 num)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&queue->vm->base);
+	u32 i;
+	int ret;
+
+	mutex_lock(&queue->submit_lock);
+	ret = queue->open ? READ_ONCE(queue->error) : -ENOENT;
+	/* Any fault is -EIO here, the cause is in the queue's state. */
+	if (ret == -ETIME)
+		ret = -EIO;
+	if (ret)
+		goto unlock;
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret)
+		goto unlock;
+	ret = dma_resv_reserve_fences(resv, 1);
+	for (i = 0; i < num && !ret; i++) {
+		struct sili_job *job = entries[i].job;
+		struct dma_fence *fence;
+
+		drm_sched_job_arm(&job->base);
+		fence = &job->base.s_fence->finished;
+		/* All of one context: each replaces the one before it. */
+		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_BOOKKEEP);
+		sili_entry_signal(&entries[i], fence);
+		entries[i].job = NULL;
+		drm_sched_entity_push_job(&job->base);
+	}
+	dma_resv_unlock(resv);
+unlock:
+	mutex_unlock(&queue->submit_lock);
+	return ret;
+}
+
+int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	const struct drm_siliflow_submit *args = data;
+	struct drm_siliflow_job job;
+	struct sili_entry *entries;
+	struct sili_queue *queue;
+	u32 i;
+	int ret = 0;
+
+	if (args->flags || args->pad || !args->num_jobs || args->num_jobs > SILIFLOW_MAX_JOBS ||
+	    args->job_stride < sizeof(job) || args->job_stride > PAGE_SIZE)
+		return -EINVAL;
+	queue = sili_queue_lookup(file->driver_priv, args->queue);
+	if (!queue)
+		return -ENOENT;
+	entries = kcalloc(args->num_jobs, sizeof(*entries), GFP_KERNEL);
+	if (!entries) {
+		sili_queue_put(queue);
+		return -ENOMEM;
+	}
+	for (i = 0; i < args->num_jobs && !ret; i++) {
+		ret = copy_struct_from_user(&job, sizeof(job), u64_to_user_ptr(args->jobs) +
+					    (u64)i * args->job_stride, args->job_stride);
+		if (ret == -E2BIG)
+			ret = -EINVAL;
+		if (!ret)
+			ret = sili_entry_init(file, queue, &entries[i], &job);
+	}
+	if (!ret)
+		ret = sili_push(queue, entries, args->num_jobs);
+	for (i = 0; i < args->num_jobs; i++)
+		sili_entry_free(&entries[i]);
+	kfree(entries);
+	sili_queue_put(queue);
+	return ret;
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Memory: TTM with HBM (TTM_PL_VRAM) and system memory (TTM_PL_TT). */
+#include <linux/mm.h>
+
+#include <drm/drm_managed.h>
+#include <drm/drm_vma_manager.h>
+#include <drm/ttm/ttm_placement.h>
+#include <drm/ttm/ttm_range_manager.h>
+#include <drm/ttm/ttm_tt.h>
+
+#include "siliflow.h"
+
+static struct sili_device *ttm_to_sili(struct ttm_device *ttm)
+{
+	return container_of(ttm, struct sili_device, ttm);
+}
+
+static u64 sili_res_offset(struct sili_device *sdev, struct ttm_resource *res)
+{
+	return sdev->vram_base + ((u64)res->start << PAGE_SHIFT);
+}
+
+static struct ttm_tt *sili_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
+{
+	struct ttm_tt *tt = kzalloc(sizeof(*tt), GFP_KERNEL);
+
+	if (!tt)
+		return NULL;
+	/* With bus addresses. */
+	if (ttm_sg_tt_init(tt, bo, page_flags, ttm_cached)) {
+		kfree(tt);
+		return NULL;
+	}
+	return tt;
+}
+
+static void sili_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt)
+{
+	ttm_tt_fini(tt);
+	kfree(tt);
+}
+
+static void sili_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement)
+{
+	static const struct ttm_place system = { .mem_type = TTM_PL_SYSTEM };
+
+	/* Without the device there is nothing to save: the pages go. */
+	placement->num_placement = drm_dev_is_unplugged(bo->base.dev) ? 0 : 1;
+	placement->placement = &system;
+}
+
+/* Nobody may read what somebody else left in HBM. */
+static void sili_hbm_clear(struct sili_device *sdev, struct ttm_resource *res)
+{
+	void *p = (void __force *)sdev->hbm + sili_res_offset(sdev, res);
+	size_t left = PAGE_ALIGN(res->size);
+
+	while (left) {
+		size_t n = min_t(size_t, left, SZ_2M);
+
+		memset64(p, 0, n / sizeof(u64));
+		p += n;
+		left -= n;
+		cond_resched();
+	}
+	wmb(); /* out of the write-combining buffers */
+}
+
+static int sili_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ctx *ctx,
+		     struct ttm_resource *new_mem, struct ttm_place *hop)
+{
+	struct sili_device *sdev = ttm_to_sili(bo->bdev);
+	struct ttm_resource *old = bo->resource;
+	int idx, ret;
+
+	if (!old && new_mem->mem_type == TTM_PL_VRAM) {
+		if (!drm_dev_enter(&sdev->drm, &idx))
+			return -ENODEV;
+		sili_hbm_clear(sdev, new_mem);
+		drm_dev_exit(idx);
+	}
+	if (!old || (old->mem_type != TTM_PL_VRAM && new_mem->mem_type != TTM_PL_VRAM)) {
+		if (old && new_mem->mem_type == TTM_PL_SYSTEM) {
+			ret = ttm_bo_wait_ctx(bo, ctx);
+			if (ret)
+				return ret;
+		}
+		ttm_bo_move_null(bo, new_mem);
+		return 0;
+	}
+	if (!drm_dev_enter(&sdev->drm, &idx))
+		return -ENODEV;
+	ret = ttm_bo_move_memcpy(bo, ctx, new_mem);
+	drm_dev_exit(idx);
+	return ret;
+}
+
+static int sili_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *mem)
+{
+	struct sili_device *sdev = ttm_to_sili(ttm);
+	u64 off = sili_res_offset(sdev, mem);
+
+	if (mem->mem_type != TTM_PL_VRAM)
+		return 0;
+	mem->bus.offset = sdev->hbm_phys + off;
+	mem->bus.addr = (void __force *)sdev->hbm + off;
+	mem->bus.is_iomem = true;
+	mem->bus.caching = ttm_write_combined;
+	return 0;
+}
+
+static struct ttm_device_funcs sili_ttm_funcs = {
+	.ttm_tt_create = sili_tt_create,
+	.ttm_tt_destroy = sili_tt_destroy,
+	.eviction_valuable = ttm_bo_eviction_valuable,
+	.evict_flags = sili_evict_flags,
+	.move = sili_move,
+	.io_mem_reserve = sili_io_mem_reserve,
+};
+
+static void sili_ttm_release(struct drm_device *drm, void *arg)
+{
+	ttm_device_fini(arg);
+}
+
+/*
+ * sili_ttm_init() - memory regions, from sdev->vram_base to the end of HBM
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_ttm_init(struct sili_device *sdev)
+{
+	int ret;
+
+	ret = ttm_device_init(&sdev->ttm, &sili_ttm_funcs, sdev->drm.dev,
+			      sdev->drm.anon_inode->i_mapping, sdev->drm.vma_offset_manager,
+			      false, false);
+	if (ret)
+		return ret;
+	ret = drmm_add_action_or_reset(&sdev->drm, sili_ttm_release, &sdev->ttm);
+	if (ret)
+		return ret;
+	ret = ttm_range_man_init(&sdev->ttm, TTM_PL_VRAM, false,
+				 (sdev->hbm_bytes - sdev->vram_base) >> PAGE_SHIFT);
+	if (ret)
+		return ret;
+	/* All of memory could be asked for; whether it is there is the page allocator's word. */
+	ret = ttm_range_man_init(&sdev->ttm, TTM_PL_TT, true, totalram_pages());
+	if (ret)
+		ttm_range_man_fini(&sdev->ttm, TTM_PL_VRAM);
+	return ret;
+}
+
+/*
+ * sili_ttm_unplug() - drop what lies in HBM and in mapped system memory
+ */
+void sili_ttm_unplug(struct sili_device *sdev)
+{
+	ttm_range_man_fini(&sdev->ttm, TTM_PL_VRAM);
+	ttm_range_man_fini(&sdev->ttm, TTM_PL_TT);
+}
+
+static void sili_bo_places(u32 flags, struct ttm_place places[2], struct ttm_placement *placement)
+{
+	u32 n = 0;
+
+	memset(places, 0, 2 * sizeof(*places));
+	if (flags & SILIFLOW_BO_HBM)
+		places[n++].mem_type = TTM_PL_VRAM;
+	if (flags & SILIFLOW_BO_SYSTEM)
+		places[n++].mem_type = TTM_PL_TT;
+	*placement = (struct ttm_placement){ .num_placement = n, .placement = places };
+}
+
+static void sili_bo_destroy(struct ttm_buffer_object *tbo)
+{
+	struct sili_bo *bo = ttm_to_sili_bo(tbo);
+
+	drm_gem_object_release(&tbo->base);
+	mutex_destroy(&bo->gpuva_lock);
+	kfree(bo);
+}
+
+/**
+ * sili_ttm_alloc() - give a new buffer its memory, zeroed
+ * @bo: buffer with flags; freed on error
+ * @size: bytes, whole pages
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_ttm_alloc(struct sili_bo *bo, u64 size)
+{
+	struct sili_device *sdev = to_sili(bo->base.base.dev);
+	u32 align = size >= X1_HUGE_SIZE ? X1_HUGE_SIZE >> PAGE_SHIFT : 1;
+	struct ttm_placement placement;
+	struct ttm_place places[2];
+	int ret;
+
+	sili_bo_places(bo->flags, places, &placement);
+	ret = ttm_bo_init_validate(&sdev->ttm, &bo->base, ttm_bo_type_device, &placement, align,
+				   true, NULL, NULL, sili_bo_destroy);
+	return ret == -ENOSPC ? -ENOMEM : ret;
+}
+
+/*
+ * sili_ttm_pin() - put a buffer where the device reaches it, and keep it there
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_ttm_pin(struct sili_bo *bo)
+{
+	struct ttm_operation_ctx ctx = { .interruptible = true };
+	struct ttm_placement placement;
+	struct ttm_place places[2];
+	int ret;
+
+	ret = ttm_bo_reserve(&bo->base, true, false, NULL);
+	if (ret)
+		return ret;
+	if (!bo->base.pin_count) {
+		sili_bo_places(bo->flags, places, &placement);
+		ret = ttm_bo_validate(&bo->base, &placement, &ctx);
+	}
+	if (!ret)
+		ttm_bo_pin(&bo->base);
+	ttm_bo_unreserve(&bo->base);
+	return ret == -ENOSPC ? -ENOMEM : ret;
+}
+
+/*
+ * sili_ttm_unpin() - undo one sili_ttm_pin()
+ */
+void sili_ttm_unpin(struct sili_bo *bo)
+{
+	dma_resv_lock(bo->base.base.resv, NULL);
+	ttm_bo_unpin(&bo->base);
+	dma_resv_unlock(bo->base.base.resv);
+}
+
+/*
+ * sili_bo_in_hbm() - is a pinned or reserved buffer in HBM?
+ */
+bool sili_bo_in_hbm(struct sili_bo *bo)
+{
+	return bo->base.resource && bo->base.resource->mem_type == TTM_PL_VRAM;
+}
+
+/*
+ * sili_bo_hbm_offset() - HBM offset of a pinned buffer in HBM
+ */
+u64 sili_bo_hbm_offset(struct sili_bo *bo)
+{
+	return sili_res_offset(to_sili(bo->base.base.dev), bo->base.resource);
+}
+
+static struct ttm_resource_manager *sili_manager(struct sili_device *sdev, u32 flag)
+{
+	return ttm_manager_type(&sdev->ttm, flag == SILIFLOW_BO_HBM ? TTM_PL_VRAM : TTM_PL_TT);
+}
+
+/*
+ * sili_ttm_used() - bytes in use of a region, SILIFLOW_BO_HBM or SILIFLOW_BO_SYSTEM
+ */
+u64 sili_ttm_used(struct sili_device *sdev, u32 flag)
+{
+	return ttm_resource_manager_usage(sili_manager(sdev, flag));
+}
+
+/*
+ * sili_ttm_size() - bytes of a region
+ */
+u64 sili_ttm_size(struct sili_device *sdev, u32 flag)
+{
+	return sili_manager(sdev, flag)->size << PAGE_SHIFT;
+}
