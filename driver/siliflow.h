@@ -41,7 +41,7 @@
 
 /* First part of HBM, the driver's own: rings and fences, firmware, page tables. */
 #define SILI_RING_LOG2		8
-#define SILI_RING_ENTRIES	(1u << SILI_RING_LOG2)
+#define SILI_RING_ENTRIES	BIT(SILI_RING_LOG2)
 #define SILI_RING_BYTES		(SILI_RING_ENTRIES * X1_CMD_BYTES)
 #define SILI_FENCE_STRIDE	64
 #define SILI_FENCE_OFFSET	(X1_NUM_QUEUES * SILI_RING_BYTES)
@@ -122,11 +122,14 @@ struct sili_device {
 	struct work_struct reset_work;
 	bool irqs_live;
 
+	/** @mbox_lock: one request at a time */
 	struct mutex mbox_lock;
 	u16 mbox_seq;
+	/** @inval_lock: one INVALIDATE at a time */
 	struct mutex inval_lock;
 	u32 inval_seq;
 
+	/** @pt_lock: protects @pt_map and @pt_hint */
 	struct mutex pt_lock;
 	unsigned long *pt_map;
 	u32 pt_num;
@@ -146,6 +149,7 @@ struct sili_device {
 	u32 num_hwqs;
 	struct sili_hwq *hwq;
 	struct workqueue_struct *timeout_wq;
+	/** @unplug_lock: unplugging happens once */
 	struct mutex unplug_lock;
 	/** @halted: after unplugging the device does nothing any more */
 	struct completion halted;
@@ -155,6 +159,7 @@ struct sili_device {
 
 /** struct sili_file - an open device node */
 struct sili_file {
+	/** @lock: creation and end of VMs and queues */
 	struct mutex lock;
 	struct xarray vms;
 	struct xarray queues;

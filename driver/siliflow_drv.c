@@ -87,12 +87,14 @@ static ssize_t siliflow_index_show(struct device *dev, struct device_attribute *
 
 	return sysfs_emit(buf, "%u\n", sdev->index);
 }
+
 static DEVICE_ATTR_RO(siliflow_index);
 
 static struct attribute *sili_attrs[] = {
 	&dev_attr_siliflow_index.attr,
 	NULL,
 };
+
 static const struct attribute_group sili_group = {
 	.attrs = sili_attrs,
 };

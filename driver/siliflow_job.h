@@ -12,6 +12,7 @@
  */
 struct sili_fence {
 	struct dma_fence base;
+	/** @lock: the fence's own */
 	spinlock_t lock;
 	struct list_head link;
 };

@@ -76,13 +76,13 @@ static void sili_hwq_emit(struct sili_hwq *hwq, struct sili_job *job)
 }
 
 /* Lock held. */
-static void sili_hwq_signal(struct sili_hwq *hwq, u64 upto, int error)
+static void sili_hwq_signal(struct sili_hwq *hwq, u64 last, int error)
 {
 	struct sili_fence *f, *next;
 
 	lockdep_assert_held(&hwq->lock);
 	list_for_each_entry_safe(f, next, &hwq->inflight, link) {
-		if (f->base.seqno > upto)
+		if (f->base.seqno > last)
 			break;
 		list_del(&f->link);
 		if (error)

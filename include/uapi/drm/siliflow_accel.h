@@ -297,20 +297,19 @@ struct drm_siliflow_sync {
 #define SILIFLOW_MAX_BIND_OPS	1024
 #define SILIFLOW_MAX_SYNCS	256
 
-/** @SILIFLOW_VM_BIND_ASYNC: return before the operations took effect */
-#define SILIFLOW_VM_BIND_ASYNC	(1u << 0)
-#define SILIFLOW_VM_BIND_FLAGS	0x1u
-
 /**
  * struct drm_siliflow_vm_bind - change mappings, all or nothing
  *
- * Errors: -ENOENT (vm, BO, syncobj), -EINVAL (op, flags, alignment, range
- * outside [va_start, va_end) or the BO, counts, padding; syncs without ASYNC).
+ * On return the operations have taken effect, and the device uses nothing
+ * that they replaced.
+ *
+ * Errors: -ENOENT (vm, BO), -EINVAL (op, flags, alignment, range outside
+ * [va_start, va_end) or the BO, count, padding).
  */
 struct drm_siliflow_vm_bind {
 	/** @vm: in: handle */
 	__u32 vm;
-	/** @flags: in: SILIFLOW_VM_BIND_* */
+	/** @flags: in: must be zero */
 	__u32 flags;
 	/** @num_ops: in: 1..SILIFLOW_MAX_BIND_OPS */
 	__u32 num_ops;
@@ -318,14 +317,6 @@ struct drm_siliflow_vm_bind {
 	__u32 op_stride;
 	/** @ops: in: user pointer */
 	__u64 ops;
-	/** @num_in_syncs: in: <= SILIFLOW_MAX_SYNCS, needs ASYNC */
-	__u32 num_in_syncs;
-	/** @num_out_syncs: in: <= SILIFLOW_MAX_SYNCS, needs ASYNC */
-	__u32 num_out_syncs;
-	/** @in_syncs: in: user pointer to struct drm_siliflow_sync */
-	__u64 in_syncs;
-	/** @out_syncs: in: user pointer to struct drm_siliflow_sync */
-	__u64 out_syncs;
 	/** @pad: must be zero */
 	__u64 pad;
 };
@@ -358,7 +349,12 @@ struct drm_siliflow_queue_create {
 	__u64 pad;
 };
 
-/** struct drm_siliflow_queue_destroy - pending jobs end with -ECANCELED; -ENOENT */
+/**
+ * struct drm_siliflow_queue_destroy - end a queue; -ENOENT
+ *
+ * Jobs that the device has begun end with -ECANCELED, those that still wait
+ * for others with -ESRCH, once what they wait for has ended.
+ */
 struct drm_siliflow_queue_destroy {
 	/** @queue: in: handle */
 	__u32 queue;
@@ -366,7 +362,10 @@ struct drm_siliflow_queue_destroy {
 	__u32 pad;
 };
 
-/** @SILIFLOW_QUEUE_FAULTED: queue hit a fault; only destroy is left */
+/**
+ * @SILIFLOW_QUEUE_FAULTED: queue hit a fault; only destroy is left. With fault
+ * code 0 it made no progress for the driver's timeout, and was reset.
+ */
 #define SILIFLOW_QUEUE_FAULTED	(1u << 0)
 /** @SILIFLOW_QUEUE_LOST: queue died in a device reset that it did not cause */
 #define SILIFLOW_QUEUE_LOST	(1u << 1)
@@ -426,6 +425,8 @@ struct drm_siliflow_job {
 /**
  * struct drm_siliflow_submit - queue jobs, in order
  *
+ * A syncobj to wait for must have a fence already (-EINVAL), so none that an
+ * earlier job of the same call signals: jobs of a queue run in order anyway.
  * The commands are run with the VM's mappings alone; a bad one faults the
  * queue and its fences get an error. All jobs are checked before the first is
  * queued. Errors: -ENOENT (queue, syncobj), -EINVAL, -EIO (queue faulted),
