@@ -105,6 +105,7 @@ test: all
 	@tests/run
 
 bench: all
+	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
 	@tests/bench/run
 
 lint: $(STAMP)/kernel
