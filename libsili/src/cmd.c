@@ -4,11 +4,8 @@
 
 SILI_EXPORT void sili_cmd_copy(union x1_cmd *cmd, uint64_t dst, uint64_t src, uint64_t bytes)
 {
-	*cmd = (union x1_cmd){.copy = {.hdr.op = X1_CMD_COPY,
-				       .src = src,
-				       .dst = dst,
-				       .bytes = bytes,
-				       .rows = 1}};
+	*cmd = (union x1_cmd){
+		.copy = {.hdr.op = X1_CMD_COPY, .src = src, .dst = dst, .bytes = bytes, .rows = 1}};
 }
 
 SILI_EXPORT void sili_cmd_fill(union x1_cmd *cmd, uint64_t dst, uint64_t bytes, uint32_t pattern)

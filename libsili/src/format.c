@@ -27,7 +27,7 @@ SILI_EXPORT int sili_to_f32(enum x1_format fmt, const void *src, float *dst, siz
 SILI_EXPORT const char *sili_format_name(enum x1_format fmt)
 {
 	static const char *const names[X1_FMT_COUNT] = {
-		"fp32", "tf32", "bf16", "fp16", "e4m3",	 "e5m2", "e3m2",
+		"fp32", "tf32", "bf16", "fp16", "e4m3",  "e5m2", "e3m2",
 		"e2m3", "e2m1", "int8", "int4", "int32", "e8m0",
 	};
 

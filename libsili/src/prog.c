@@ -13,8 +13,8 @@
 
 enum fix {
 	FIX_NONE = 0,
-	FIX_LABEL,	/* imm is a label */
-	FIX_DESC,	/* imm is a descriptor's index */
+	FIX_LABEL, /* imm is a label */
+	FIX_DESC,  /* imm is a descriptor's index */
 };
 
 struct sili_prog {
@@ -25,7 +25,7 @@ struct sili_prog {
 	uint32_t num_desc, desc_room;
 	uint32_t *label;
 	uint32_t num_labels, label_room;
-	uint32_t loop[X1_LOOP_DEPTH];	/* labels of the open loops' ends */
+	uint32_t loop[X1_LOOP_DEPTH]; /* labels of the open loops' ends */
 	uint32_t depth;
 	uint8_t sems[4];
 	int error;
@@ -121,11 +121,8 @@ SILI_EXPORT void sili_prog_alui(struct sili_prog *prog, enum x1_op op, uint8_t r
 				int64_t imm)
 {
 	emit(prog,
-	     (struct x1_insn){.op = (uint8_t)op,
-			      .rd = rd,
-			      .ra = ra,
-			      .rb = X1_REG_IMM,
-			      .imm = (uint64_t)imm},
+	     (struct x1_insn){
+		     .op = (uint8_t)op, .rd = rd, .ra = ra, .rb = X1_REG_IMM, .imm = (uint64_t)imm},
 	     FIX_NONE);
 }
 
@@ -151,8 +148,7 @@ SILI_EXPORT void sili_prog_engine(struct sili_prog *prog, enum x1_op op, uint8_t
 {
 	uint32_t index = intern(prog, desc);
 
-	emit(prog,
-	     (struct x1_insn){.op = (uint8_t)op, .rd = rd, .ra = ra, .rb = rb, .imm = index},
+	emit(prog, (struct x1_insn){.op = (uint8_t)op, .rd = rd, .ra = ra, .rb = rb, .imm = index},
 	     FIX_DESC);
 }
 

@@ -52,13 +52,13 @@ struct sili_device {
 
 struct sili_bo {
 	struct sili_device *dev;
-	size_t bytes;	/* as asked for */
-	size_t mapped;	/* rounded to pages */
+	size_t bytes;  /* as asked for */
+	size_t mapped; /* rounded to pages */
 	enum sili_mem where;
 	uint32_t flags;
 	uint64_t dva;
-	void *cpu;	/* NULL until sili_bo_map() */
-	uint64_t priv;	/* the back end's: GEM handle, or HBM offset / bus address */
+	void *cpu;     /* NULL until sili_bo_map() */
+	uint64_t priv; /* the back end's: GEM handle, or HBM offset / bus address */
 };
 
 /* One batch in the queue's command arena. */
@@ -73,15 +73,15 @@ struct sili_batch {
 struct sili_queue {
 	struct sili_device *dev;
 	void *priv;
-	uint32_t id; /* the back end's */
-	struct sili_bo *arena;	/* commands, then the status word */
+	uint32_t id;           /* the back end's */
+	struct sili_bo *arena; /* commands, then the status word */
 	union x1_cmd *slots;
-	uint64_t *status;	/* seq of the last batch that ended well */
-	uint64_t seq;		/* last submitted */
+	uint64_t *status; /* seq of the last batch that ended well */
+	uint64_t seq;     /* last submitted */
 	struct sili_batch batch[SILI_MAX_IN_FLIGHT];
 	uint32_t first, in_flight, head;
-	struct sili_bo *perf;	/* sili_run_perf()'s record */
-	_Atomic uint32_t refs;	/* the caller's, and one per fence */
+	struct sili_bo *perf;  /* sili_run_perf()'s record */
+	_Atomic uint32_t refs; /* the caller's, and one per fence */
 	_Atomic bool freed, dead;
 };
 
@@ -158,8 +158,7 @@ struct sili_key {
 
 const struct sili_kernel *sili_cache_find(struct sili_device *dev, const struct sili_key *key);
 /* The cache owns the kernel from now on, also when it returns an error. */
-int sili_cache_add(struct sili_device *dev, const struct sili_key *key,
-		   struct sili_kernel *kernel);
+int sili_cache_add(struct sili_device *dev, const struct sili_key *key, struct sili_kernel *kernel);
 void sili_cache_free(struct sili_device *dev);
 
 /* SILI_PREFETCH_ENV resolved by the environment. */

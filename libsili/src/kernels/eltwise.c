@@ -5,8 +5,8 @@
  */
 #include "emit.h"
 
-#define BLOCK_ELEMS    16384u
-#define MAX_REDUCTION  16384u /* columns: a reduced row is held as a whole */
+#define BLOCK_ELEMS   16384u
+#define MAX_REDUCTION 16384u /* columns: a reduced row is held as a whole */
 
 enum {
 	R_X = 2,
@@ -61,8 +61,7 @@ static int normalise(const struct sili_eltwise *in, struct shape *s)
 	s->binary = is_binary(in->op);
 	if ((!s->reduce && !s->binary && in->op > X1_VEC_COS) || (in->b_row && !s->binary))
 		return -EINVAL;
-	if (!whole_bytes(in->a_fmt, in->cols) ||
-	    (s->binary && !whole_bytes(in->b_fmt, in->cols)) ||
+	if (!whole_bytes(in->a_fmt, in->cols) || (s->binary && !whole_bytes(in->b_fmt, in->cols)) ||
 	    !whole_bytes(in->dst_fmt, s->reduce ? 1 : in->cols))
 		return -EINVAL;
 	if (s->reduce && in->cols > MAX_REDUCTION)
@@ -92,8 +91,8 @@ static void emit_base(struct sili_prog *p, enum x1_format fmt, uint8_t base, uin
 	sili_prog_alu(p, X1_OP_ADD, base, base, R_TMP);
 }
 
-static void emit_source(struct sili_prog *p, const struct shape *s, enum x1_format fmt, uint8_t spad,
-			uint8_t base, bool one_row, uint8_t sem)
+static void emit_source(struct sili_prog *p, const struct shape *s, enum x1_format fmt,
+			uint8_t spad, uint8_t base, bool one_row, uint8_t sem)
 {
 	struct sili_block b = {
 		.bytes = sili_reg(R_TMP),
@@ -135,8 +134,8 @@ static struct sili_prog *generate(const struct shape *s)
 	struct sili_out out = {
 		.elems = s->reduce ? sili_imm(1) : sili_reg(R_COLS),
 		.rows = sili_reg(R_ROWS),
-		.mem_stride = sili_imm(
-			(int64_t)sili_fmt_bytes(op->dst_fmt, s->reduce ? 1 : op->cols)),
+		.mem_stride =
+			sili_imm((int64_t)sili_fmt_bytes(op->dst_fmt, s->reduce ? 1 : op->cols)),
 		.local_stride = v.dst_stride,
 		.lfmt = op->dst_fmt,
 		.mfmt = op->dst_fmt,

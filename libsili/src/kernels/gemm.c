@@ -56,10 +56,10 @@ enum {
 	R_COLS_B,
 };
 
-#define STRIP_ROWS   64u
-#define MAX_STAGES   4u
-#define ROUND_CHUNK  32u
-#define FILL_BYTES   512u /* of a row, before the first product starts */
+#define STRIP_ROWS  64u
+#define MAX_STAGES  4u
+#define ROUND_CHUNK 32u
+#define FILL_BYTES  512u /* of a row, before the first product starts */
 
 struct plan {
 	struct sili_gemm g;
@@ -118,9 +118,8 @@ static bool fit(const struct sili_info *info, struct plan *p, uint32_t stages)
 		if (k / 2 >= p->g.k && k > ROUND_CHUNK)
 			continue;
 		p->a_bytes = sili_align(sili_fmt_bytes(p->g.a_fmt, (uint64_t)p->tm * k), 64);
-		p->stage_bytes =
-			p->a_bytes +
-			sili_align(sili_fmt_bytes(p->g.b_fmt, (uint64_t)p->tn * k), 64);
+		p->stage_bytes = p->a_bytes +
+				 sili_align(sili_fmt_bytes(p->g.b_fmt, (uint64_t)p->tn * k), 64);
 		if (p->stage_bytes * stages > room || p->a_bytes > X1_DMA_MAX_BYTES)
 			continue;
 		/* Short rows waste sectors of L2; fewer stages are the smaller evil. */
@@ -386,8 +385,8 @@ static void emit_epilogue(struct sili_prog *p, const struct plan *pl)
 		step[n++].op = (enum x1_vec_op)sili_act_op(g->act);
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		sili_prog_sems(p, i ? 0 : X1_SEM(SEM_STRIP), 0,
-			       i + 1 == n ? X1_SEM(SEM_READY) : 0, 0);
+		sili_prog_sems(p, i ? 0 : X1_SEM(SEM_STRIP), 0, i + 1 == n ? X1_SEM(SEM_READY) : 0,
+			       0);
 		sili_emit_vec(p, R_ACC, R_ACC, R_BIAS_AT, &step[i]);
 	}
 }
@@ -502,13 +501,12 @@ static struct sili_key gemm_key(const struct sili_gemm *g)
 	uint32_t scale;
 
 	memcpy(&scale, &g->scale, 4);
-	return (struct sili_key){.word = {1, (uint64_t)g->m << 32 | g->n, g->k,
-					  (uint64_t)g->a_fmt << 16 | (uint64_t)g->b_fmt << 8 |
-						  g->c_fmt,
-					  (uint64_t)g->a_trans << 1 | g->b_trans, g->a_stride,
-					  g->b_stride, g->c_stride,
-					  (uint64_t)g->act << 32 | scale, !!g->bias,
-					  g->prefetch == SILI_PREFETCH_OFF}};
+	return (struct sili_key){
+		.word = {1, (uint64_t)g->m << 32 | g->n, g->k,
+			 (uint64_t)g->a_fmt << 16 | (uint64_t)g->b_fmt << 8 | g->c_fmt,
+			 (uint64_t)g->a_trans << 1 | g->b_trans, g->a_stride, g->b_stride,
+			 g->c_stride, (uint64_t)g->act << 32 | scale, !!g->bias,
+			 g->prefetch == SILI_PREFETCH_OFF}};
 }
 
 static uint64_t roofline(const struct sili_info *info, const struct sili_gemm *g)
@@ -516,7 +514,8 @@ static uint64_t roofline(const struct sili_info *info, const struct sili_gemm *g
 	uint64_t macs = (uint64_t)g->m * g->n * g->k;
 	uint64_t rate = (uint64_t)info->mcus_healthy * X1_MM_LANES * min_rate(g);
 	uint64_t bytes = sili_fmt_bytes(g->a_fmt, (uint64_t)g->m * g->k) +
-			 sili_fmt_bytes(g->b_fmt, (uint64_t)g->n * g->k) + (g->bias ? g->n * 4ull : 0);
+			 sili_fmt_bytes(g->b_fmt, (uint64_t)g->n * g->k) +
+			 (g->bias ? g->n * 4ull : 0);
 	uint64_t mm = sili_div_up(macs, rate), hbm = sili_div_up(bytes, info->hbm_bw);
 
 	return mm > hbm ? mm : hbm;

@@ -14,8 +14,8 @@
 
 enum {
 	SEM_WEIGHTS = 0, /* a block is there */
-	SEM_FREE = 1,	 /* a stage is free */
-	SEM_SUM = 2,	 /* a product is done */
+	SEM_FREE = 1,    /* a stage is free */
+	SEM_SUM = 2,     /* a product is done */
 	SEM_ACC = 3,
 	SEM_LAYER = 4,
 	SEM_OUT = 5,
@@ -39,19 +39,19 @@ enum {
 	R_LEFT,
 };
 
-#define MAX_LAYERS   ((X1_MAX_ARGS - 2) / 2)
-#define SLICE_ROWS   X1_MM_LANES
-#define MAX_STAGES   4u
-#define BIAS_BYTES   2048u /* of a stage */
-#define MAX_BLOCK    (BIAS_BYTES / 4)
-#define FETCH_ALIGN  4096u
+#define MAX_LAYERS  ((X1_MAX_ARGS - 2) / 2)
+#define SLICE_ROWS  X1_MM_LANES
+#define MAX_STAGES  4u
+#define BIAS_BYTES  2048u /* of a stage */
+#define MAX_BLOCK   (BIAS_BYTES / 4)
+#define FETCH_ALIGN 4096u
 
 struct plan {
 	const struct sili_mlp *m;
 	enum sili_prefetch prefetch;
 	uint32_t slices, stages;
-	uint64_t act_bytes;	/* one of the two activation buffers */
-	uint64_t stage_bytes;	/* weights, then bias */
+	uint64_t act_bytes;         /* one of the two activation buffers */
+	uint64_t stage_bytes;       /* weights, then bias */
 	uint32_t block[MAX_LAYERS]; /* output columns at a time */
 };
 
@@ -257,7 +257,9 @@ static void emit_epilogue(struct sili_prog *p, const struct plan *pl, uint32_t i
 		alui(p, X1_OP_ADD, R_TMP, R_ACC, 0);
 	/* The stage is free once its bias is used as well. */
 	sili_prog_sems(p, X1_SEM(SEM_SUM), 0, X1_SEM(SEM_FREE),
-		       l->act ? 0 : last ? X1_SEM(SEM_OUT) : done);
+		       l->act ? 0
+		       : last ? X1_SEM(SEM_OUT)
+			      : done);
 	sili_emit_vec(p, l->act ? R_ACC : R_TMP, R_ACC, R_BIAS, &v);
 	if (l->act) {
 		v.op = (enum x1_vec_op)sili_act_op(l->act);
@@ -302,7 +304,8 @@ static struct sili_prog *generate(const struct plan *pl)
 		for (uint32_t col = 0; col < l->n_out; col += pl->block[i], at++) {
 			uint32_t n = (uint32_t)sili_min64(pl->block[i], l->n_out - col);
 
-			/* Loads are issued as far ahead as there are stages, also into the next layer. */
+			/* Loads are issued as far ahead as there are stages, also into the next
+			 * layer. */
 			for (; ahead < at + pl->stages && layer_ahead < m->num_layers; ahead++) {
 				const struct sili_mlp_layer *la = &m->layers[layer_ahead];
 				uint32_t na = (uint32_t)sili_min64(pl->block[layer_ahead],
@@ -336,8 +339,8 @@ static struct sili_prog *generate(const struct plan *pl)
 
 static struct sili_key mlp_key(const struct plan *pl)
 {
-	struct sili_key key = {.word = {3, pl->m->batch, (uint64_t)pl->prefetch << 32 |
-							    pl->m->num_layers}};
+	struct sili_key key = {
+		.word = {3, pl->m->batch, (uint64_t)pl->prefetch << 32 | pl->m->num_layers}};
 
 	for (uint32_t i = 0; i < pl->m->num_layers; i++) {
 		const struct sili_mlp_layer *l = &pl->m->layers[i];

@@ -133,8 +133,8 @@ static int option(struct x1_core_config *cfg, const char *key, const char *val, 
 		uint32_t *u32;
 		uint64_t *u64;
 	} keys[] = {
-		{"mcus", &cfg->mcus, NULL},	  {"hbm", NULL, &cfg->hbm_bytes},
-		{"hbm_bw", &cfg->hbm_bw, NULL},	  {"l2", &cfg->l2_bytes, NULL},
+		{"mcus", &cfg->mcus, NULL},       {"hbm", NULL, &cfg->hbm_bytes},
+		{"hbm_bw", &cfg->hbm_bw, NULL},   {"l2", &cfg->l2_bytes, NULL},
 		{"threads", &cfg->threads, NULL}, {"clock", NULL, &cfg->clock_hz},
 	};
 	uint64_t n;

@@ -283,8 +283,7 @@ static int place(struct sim *s, struct sili_bo *bo)
 	if (!bo->priv)
 		return -ENOMEM;
 	cpu = mmap(NULL, bo->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (cpu == MAP_FAILED ||
-	    bus_add(s, (struct sim_region){bo->priv, bo->mapped, cpu})) {
+	if (cpu == MAP_FAILED || bus_add(s, (struct sim_region){bo->priv, bo->mapped, cpu})) {
 		if (cpu != MAP_FAILED)
 			munmap(cpu, bo->mapped);
 		sili_ranges_give(&s->bus_free, bo->priv, bo->mapped);
