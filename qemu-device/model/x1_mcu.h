@@ -167,6 +167,7 @@ struct x1_grid {
 	uint32_t vm;
 	bool cooperative;
 	bool trace;			/* timing=on */
+	uint64_t budget;		/* cycles, so instructions at most as many; 0 = no limit */
 	uint32_t barrier_arrived;	/* atomics, in the executor's hands */
 	uint32_t barrier_phase;
 	void *panel_cache;		/* the executor's per-launch cache, freed by x1_grid_fini() */

@@ -9,6 +9,8 @@
 
 #define RING_SLOTS (1u << SIM_RING_LOG2)
 #define RING_BYTES (RING_SLOTS * X1_CMD_BYTES)
+/* Two entries a batch; a fence is written a moment before its entry is given back. */
+#define RING_BATCHES (RING_SLOTS / 2 - 1)
 #define RING_SPAN  (RING_BYTES + X1_PAGE_SIZE)
 
 static struct sim *sim_of(const struct sili_queue *q)
@@ -167,9 +169,8 @@ int sim_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq)
 	struct sim_queue *sq = q->priv;
 	int ret;
 
-	/* Two entries a batch: the ring is full RING_SLOTS / 2 batches ahead. */
-	if (seq > RING_SLOTS / 2 && left(sq) < seq - RING_SLOTS / 2) {
-		ret = sim_wait(q, seq - RING_SLOTS / 2, -1);
+	if (seq > RING_BATCHES && left(sq) < seq - RING_BATCHES) {
+		ret = sim_wait(q, seq - RING_BATCHES, -1);
 		if (ret)
 			return ret;
 	}

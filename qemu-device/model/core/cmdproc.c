@@ -273,6 +273,7 @@ static enum outcome exec_launch(struct x1_worker *w, struct x1_queue *q, struct 
 		.vm = q->act.user_vm,
 		.cooperative = coop,
 		.trace = core->cfg.timing,
+		.budget = q->act.budget,
 		.clock = x1_clock,
 		.clock_arg = core,
 	};

@@ -623,8 +623,15 @@ static enum step step(struct x1_wg *wg, struct x1_mem *mem, const struct x1_insn
 enum x1_wg_status x1_wg_run(struct x1_wg *wg, struct x1_mem *mem)
 {
 	const struct x1_program *p = wg->prog;
+	uint64_t budget = wg->grid->budget, limit = X1_WG_MAX_INSNS;
+	enum x1_fault over = X1_FAULT_WATCHDOG;
 	size_t run = 0;
 
+	/* An instruction takes a cycle or more: who runs past the budget here is beyond it. */
+	if (budget && budget < limit) {
+		limit = budget;
+		over = X1_FAULT_BUDGET;
+	}
 	for (;;) {
 		const struct x1_insn *in;
 
@@ -632,8 +639,8 @@ enum x1_wg_status x1_wg_run(struct x1_wg *wg, struct x1_mem *mem)
 			x1_wg_raise(wg, X1_FAULT_BAD_PROGRAM, X1_UNIT_SEQ, wg->pc, 0);
 			return X1_WG_FAULT;
 		}
-		if (wg->insns >= X1_WG_MAX_INSNS) {
-			x1_wg_raise(wg, X1_FAULT_WATCHDOG, X1_UNIT_SEQ, wg->pc, 0);
+		if (wg->insns >= limit) {
+			x1_wg_raise(wg, over, X1_UNIT_SEQ, wg->pc, 0);
 			return X1_WG_FAULT;
 		}
 		in = &p->insn[wg->pc];
