@@ -104,7 +104,7 @@ vm: guest lib tools examples
 test: all
 	@tests/run
 
-bench: all
+bench: guest lib
 	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
 	@tests/bench/run
 

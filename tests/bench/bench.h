@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Benchmarks of the X1. Each group measures, and adds its results to one file:
- * host (this machine and what needs no device), sim (in-process device), vm
- * (through siliflow.ko, in the guest).
+ * Benchmarks of the X1. Groups add samples to a working file; `report` makes
+ * the file of results of it. Ratios are taken of two things measured in turn,
+ * so that the machine's mood hits both.
  */
 #ifndef X1_BENCH_H
 #define X1_BENCH_H
@@ -15,14 +15,6 @@
 #include <jansson.h>
 #include <sili.h>
 
-#define BENCH_MAX_SAMPLES 64
-
-/* Samples of one quantity. */
-struct bench_samples {
-	double v[BENCH_MAX_SAMPLES];
-	size_t n;
-};
-
 static inline double bench_now(void)
 {
 	struct timespec ts;
@@ -31,28 +23,40 @@ static inline double bench_now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-void bench_sample(struct bench_samples *s, double value);
 /* The middle one of n values, which it sorts. */
 double bench_median(double *v, size_t n);
 
-/* The results of a file; NULL with a message if it cannot be read. */
+/* The samples of a file, none if it is not there; NULL with a message if it cannot be read. */
 json_t *bench_load(const char *path);
 /* 0 or -1 with a message. */
 int bench_save(json_t *root, const char *path);
 /*
- * Put a result in the place of an older one of the same name: its value is the
- * median of the samples. against says what a ratio relates to, "" if nothing.
+ * Add a sample to a quantity. against says what a ratio relates to, "" if
+ * nothing.
  */
 void bench_add(json_t *root, const char *name, const char *unit, const char *against,
-	       const struct bench_samples *s);
-/* The value of a result, or NAN. */
-double bench_value(const json_t *root, const char *name);
+	       double value);
+/* The last sample of a quantity, or NAN. */
+double bench_last(const json_t *root, const char *name);
 void bench_describe_host(json_t *root);
+/*
+ * Write the results, schema 1, and print them as a table. -1 with a message if
+ * one that a line of the file `required` names is missing.
+ */
+int bench_report(json_t *root, const char *path, const char *required);
 
 /* Print an error of libsili or the system, return -1. */
 int bench_fail(const char *what, int error);
 
+/* Operations per second of all processors at once, and which instruction; < 0 = error. */
+double bench_peak_fma(unsigned int ms);
+double bench_peak_int(unsigned int ms);
+const char *bench_peak_int_name(void);
+/* GB/s of a 16 MiB memcpy by one thread; < 0 = error. */
+double bench_memcpy(void);
+
 int bench_host(json_t *root);
+int bench_memcpy_group(json_t *root);
 int bench_gemm(json_t *root);
 int bench_sim(json_t *root);
 int bench_vm(json_t *root);

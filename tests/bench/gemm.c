@@ -1,60 +1,44 @@
 // SPDX-License-Identifier: MIT
-/* GEMM 4096 x 4096 x 4096 in FP8, FP16 out, in-process: wall time and cycles. */
+/* GEMM 4096 x 4096 x 4096 in-process, format by format: wall time and cycles. */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 
-#define DIM    4096u
-#define ROUNDS 3
+#define DIM	 4096u
+#define ROUNDS	 3
 #define MAX_CMDS 64
+#define PATTERN	 (1u << 20)
+#define PEAK_MS	 60
+
+static const struct {
+	const char *name;
+	enum x1_format fmt, out;
+} formats[] = {
+	/* First the one of which more is measured. */
+	{"fp8_e4m3", X1_FMT_E4M3, X1_FMT_FP16}, {"fp8_e5m2", X1_FMT_E5M2, X1_FMT_FP16},
+	{"fp6_e3m2", X1_FMT_E3M2, X1_FMT_FP16}, {"fp6_e2m3", X1_FMT_E2M3, X1_FMT_FP16},
+	{"fp4_e2m1", X1_FMT_E2M1, X1_FMT_FP16}, {"fp16", X1_FMT_FP16, X1_FMT_FP16},
+	{"bf16", X1_FMT_BF16, X1_FMT_FP16},	{"tf32", X1_FMT_TF32, X1_FMT_FP16},
+	{"fp32", X1_FMT_FP32, X1_FMT_FP32},	{"int8", X1_FMT_INT8, X1_FMT_INT32},
+	{"int4", X1_FMT_INT4, X1_FMT_INT32},
+};
+
+#define NUM_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 struct gemm {
 	struct sili_device *dev;
 	struct sili_queue *queue;
+	struct sili_info info;
 	struct sili_bo *a, *b, *c;
 	union x1_cmd cmds[MAX_CMDS];
 	int num_cmds;
 };
 
-static void done(struct gemm *g)
+static int dev_open(struct gemm *g, const char *spec)
 {
-	if (g->queue)
-		sili_queue_free(g->queue);
-	sili_bo_free(g->a);
-	sili_bo_free(g->b);
-	sili_bo_free(g->c);
-	if (g->dev)
-		sili_close(g->dev);
-}
-
-/* Finite values of all magnitudes: E4M3 bytes without its NaNs. */
-static int fill(struct sili_bo *bo, uint32_t seed)
-{
-	uint8_t *p = sili_bo_map(bo);
-
-	if (!p)
-		return -ENOMEM;
-	for (size_t i = 0; i < sili_bo_size(bo); i++) {
-		seed = seed * 1664525 + 1013904223;
-		p[i] = (uint8_t)(seed >> 24);
-		if ((p[i] & 0x7f) == 0x7f)
-			p[i] ^= 1;
-	}
-	return 0;
-}
-
-static int prepare(struct gemm *g, const char *spec)
-{
-	const size_t in = sili_format_bytes(X1_FMT_E4M3, (size_t)DIM * DIM);
-	const size_t out = sili_format_bytes(X1_FMT_FP16, (size_t)DIM * DIM);
-	struct sili_gemm gemm = {
-		.size = sizeof(gemm), .m = DIM, .n = DIM, .k = DIM, .a_fmt = X1_FMT_E4M3,
-		.b_fmt = X1_FMT_E4M3, .c_fmt = X1_FMT_FP16,
-	};
 	char err[160] = "";
 	int ret = sili_open(&g->dev, spec, err, sizeof(err));
 
@@ -62,20 +46,78 @@ static int prepare(struct gemm *g, const char *spec)
 		fprintf(stderr, "x1-bench: %s: %s\n", spec, err);
 		return ret;
 	}
-	if ((ret = sili_queue_new(g->dev, NULL, &g->queue)) ||
-	    (ret = sili_bo_new(g->dev, in, SILI_HBM, 0, &g->a)) ||
+	g->info.size = sizeof(g->info);
+	ret = sili_get_info(g->dev, &g->info);
+	if (!ret)
+		ret = sili_queue_new(g->dev, NULL, &g->queue);
+	return ret ? bench_fail(spec, ret) : 0;
+}
+
+static void drop_operands(struct gemm *g)
+{
+	sili_bo_free(g->a);
+	sili_bo_free(g->b);
+	sili_bo_free(g->c);
+	g->a = g->b = g->c = NULL;
+}
+
+static void dev_close(struct gemm *g)
+{
+	drop_operands(g);
+	if (g->queue)
+		sili_queue_free(g->queue);
+	if (g->dev)
+		sili_close(g->dev);
+	*g = (struct gemm){0};
+}
+
+/* Values of [-4, 4), a million of them over and over. */
+static int fill(struct sili_bo *bo, enum x1_format fmt, uint32_t seed)
+{
+	float *values = malloc(PATTERN * sizeof(*values));
+	size_t step = sili_format_bytes(fmt, PATTERN);
+	uint8_t *p = sili_bo_map(bo);
+	int ret = -ENOMEM;
+
+	if (!values || !p)
+		goto out;
+	for (size_t i = 0; i < PATTERN; i++) {
+		seed = seed * 1664525 + 1013904223;
+		values[i] = (float)(int32_t)seed * 0x1p-29f;
+	}
+	ret = sili_from_f32(fmt, values, p, PATTERN);
+	for (size_t at = step; !ret && at < sili_bo_size(bo); at += step)
+		memcpy(p + at, p, sili_bo_size(bo) - at < step ? sili_bo_size(bo) - at : step);
+out:
+	free(values);
+	return ret;
+}
+
+/* Operands and commands; inputs come from HBM, L2 is cold. */
+static int prepare(struct gemm *g, size_t f)
+{
+	enum x1_format fmt = formats[f].fmt;
+	const size_t in = sili_format_bytes(fmt, (size_t)DIM * DIM);
+	const size_t out = sili_format_bytes(formats[f].out, (size_t)DIM * DIM);
+	struct sili_gemm gemm = {
+		.size = sizeof(gemm), .m = DIM, .n = DIM, .k = DIM, .a_fmt = fmt, .b_fmt = fmt,
+		.c_fmt = formats[f].out,
+	};
+	int ret;
+
+	drop_operands(g);
+	if ((ret = sili_bo_new(g->dev, in, SILI_HBM, 0, &g->a)) ||
 	    (ret = sili_bo_new(g->dev, in, SILI_HBM, 0, &g->b)) ||
-	    (ret = sili_bo_new(g->dev, out, SILI_HBM, 0, &g->c)) || (ret = fill(g->a, 1)) ||
-	    (ret = fill(g->b, 2)))
-		return bench_fail("gemm", ret);
+	    (ret = sili_bo_new(g->dev, out, SILI_HBM, 0, &g->c)) || (ret = fill(g->a, fmt, 1)) ||
+	    (ret = fill(g->b, fmt, 2)))
+		return bench_fail(formats[f].name, ret);
 	gemm.a = sili_bo_dva(g->a);
 	gemm.b = sili_bo_dva(g->b);
 	gemm.c = sili_bo_dva(g->c);
-	/* Inputs come from HBM, L2 is cold. */
 	sili_cmd_flush(&g->cmds[0], X1_FLUSH_L2);
 	ret = sili_gemm(g->dev, &gemm, g->cmds + 1, MAX_CMDS - 1, NULL);
 	if (ret < 0)
-		return bench_fail("gemm", ret);
+		return bench_fail(formats[f].name, ret);
 	g->num_cmds = 1 + ret;
 	return 0;
 }
@@ -90,46 +132,73 @@ static double once(struct gemm *g, struct x1_perf *perf)
 	return ret ? bench_fail("gemm", ret) : bench_now() - start;
 }
 
+static void add(json_t *root, size_t f, const char *what, const char *unit, const char *against,
+		double value)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "gemm.%s_4096.%s", formats[f].name, what);
+	bench_add(root, name, unit, against, value);
+}
+
+/* The peak before and after each product, and the product with timing off beside it. */
+static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
+{
+	const bool ints = x1_format_is_int(formats[f].fmt);
+	double (*peak)(unsigned int ms) = ints ? bench_peak_int : bench_peak_fma;
+	const double ops = 2.0 * DIM * DIM * DIM;
+	const double ideal = ops / 2 / ((double)on->info.mcus * X1_MM_LANES *
+					x1_format_rate(formats[f].fmt));
+	struct x1_perf perf = {0};
+	double before, after, t_on, t_off;
+
+	/* Warm: memory is touched, kernels are made. */
+	if (prepare(on, f) || once(on, &perf) < 0)
+		return -1;
+	if (off && (prepare(off, f) || once(off, NULL) < 0))
+		return -1;
+	before = peak(PEAK_MS);
+	for (int round = 0; round < ROUNDS; round++) {
+		t_on = once(on, &perf);
+		after = peak(PEAK_MS);
+		if (before < 0 || t_on < 0 || after < 0)
+			return -1;
+		add(root, f, "rate", ints ? "GOP/s" : "GFLOP/s", "", ops / t_on * 1e-9);
+		add(root, f, "host_peak_ratio", "ratio",
+		    ints ? "host.peak_int of the same round" : "host.peak_fma of the same round",
+		    ops / t_on / ((before + after) / 2));
+		add(root, f, "cycles", "cycles", "", (double)perf.cycles);
+		add(root, f, "cycle_efficiency", "ratio", "MATRIX peak of all MCUs",
+		    ideal / (double)perf.cycles);
+		before = after;
+		if (!off)
+			continue;
+		t_off = once(off, NULL);
+		if (t_off < 0)
+			return -1;
+		bench_add(root, "timing.overhead_ratio", "ratio", "wall time with timing off, - 1",
+			  t_on / t_off - 1);
+		before = peak(PEAK_MS);
+	}
+	return 0;
+}
+
 int bench_gemm(json_t *root)
 {
-	const double ops = 2.0 * DIM * DIM * DIM;
 	struct gemm on = {0}, off = {0};
-	struct bench_samples rate = {0}, ratio = {0}, cycles = {0}, efficiency = {0}, overhead = {0};
-	double host = bench_value(root, "host.peak_fma");
-	struct sili_info info = {.size = sizeof(info)};
-	struct x1_perf perf = {0};
-	double ideal, t_on, t_off;
-	int ret = -1;
+	int ret = dev_open(&on, "sim");
 
-	if (prepare(&on, "sim") || prepare(&off, "sim:timing=off") ||
-	    sili_get_info(on.dev, &info))
-		goto out;
-	ideal = ops / 2 / ((double)info.mcus * X1_MM_LANES * x1_format_rate(X1_FMT_E4M3));
-	/* Warm: memory is touched, kernels are made. */
-	if (once(&on, &perf) < 0 || once(&off, NULL) < 0)
-		goto out;
-	for (int round = 0; round < ROUNDS; round++) {
-		t_on = once(&on, &perf);
-		t_off = once(&off, NULL);
-		if (t_on < 0 || t_off < 0)
-			goto out;
-		bench_sample(&rate, ops / t_on * 1e-9);
-		bench_sample(&ratio, ops / t_on * 1e-9 / host);
-		bench_sample(&cycles, (double)perf.cycles);
-		bench_sample(&efficiency, ideal / (double)perf.cycles);
-		bench_sample(&overhead, t_on / t_off - 1);
+	if (!ret)
+		ret = dev_open(&off, "sim:timing=off");
+	for (size_t f = 0; f < NUM_FORMATS && !ret; f++) {
+		/* What the device does not have, it does not announce. */
+		if (!(on.info.formats >> formats[f].fmt & 1))
+			continue;
+		ret = measure(root, f, &on, f ? NULL : &off);
+		if (!f)
+			dev_close(&off);
 	}
-	bench_add(root, "gemm.fp8_e4m3_4096.rate", "GFLOP/s", "", &rate);
-	if (!isnan(host))
-		bench_add(root, "gemm.fp8_e4m3_4096.host_peak_ratio", "ratio", "host.peak_fma",
-			  &ratio);
-	bench_add(root, "gemm.fp8_e4m3_4096.cycles", "cycles", "", &cycles);
-	bench_add(root, "gemm.fp8_e4m3_4096.cycle_efficiency", "ratio",
-		  "MATRIX peak of all MCUs", &efficiency);
-	bench_add(root, "timing.overhead_ratio", "ratio", "wall time with timing off", &overhead);
-	ret = 0;
-out:
-	done(&on);
-	done(&off);
+	dev_close(&off);
+	dev_close(&on);
 	return ret;
 }

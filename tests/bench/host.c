@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * What the other results are related to: the host's arithmetic peak and its
- * memcpy; and the management core's speed, which needs no device.
- */
-#include <pthread.h>
+/* What needs no device: the host's peaks and the management core's speed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,71 +10,7 @@
 #include "rv/x1_rv.h"
 #include <x1/x1_fw.h>
 
-#define COPY_BYTES (16u << 20)
-#define ROUNDS	   5
-
-static void *peak_thread(void *arg)
-{
-	*(double *)arg = x1_num_peak_fma(300);
-	return NULL;
-}
-
-/* All processors at once, as the workers are. */
-static int peak(json_t *root)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	pthread_t *threads = calloc((size_t)cpus, sizeof(*threads));
-	double *rates = calloc((size_t)cpus, sizeof(*rates));
-	struct bench_samples s = {.n = 0};
-	char text[96];
-
-	if (!threads || !rates)
-		return bench_fail("peak", -12);
-	for (int round = 0; round < ROUNDS; round++) {
-		double sum = 0;
-
-		for (long i = 0; i < cpus; i++)
-			if (pthread_create(&threads[i], NULL, peak_thread, &rates[i]))
-				return bench_fail("thread", -11);
-		for (long i = 0; i < cpus; i++) {
-			pthread_join(threads[i], NULL);
-			sum += rates[i];
-		}
-		bench_sample(&s, sum * 1e-9);
-	}
-	snprintf(text, sizeof(text), "FP32 FMA of path %s, %ld threads", x1_num_path_name(), cpus);
-	bench_add(root, "host.peak_fma", "GFLOP/s", text, &s);
-	free(threads);
-	free(rates);
-	return 0;
-}
-
-static int copy(json_t *root)
-{
-	struct bench_samples s = {.n = 0};
-	uint8_t *a = malloc(COPY_BYTES), *b = malloc(COPY_BYTES);
-
-	if (!a || !b) {
-		free(a);
-		free(b);
-		return bench_fail("memcpy", -12);
-	}
-	memset(a, 1, COPY_BYTES);
-	memset(b, 2, COPY_BYTES);
-	for (int round = 0; round < ROUNDS * 4; round++) {
-		double start = bench_now();
-
-		memcpy(a, b, COPY_BYTES);
-		/* The compiler may not drop it. */
-		__asm__ volatile("" : : "r"(a) : "memory");
-		if (round >= ROUNDS)
-			bench_sample(&s, COPY_BYTES / (bench_now() - start) * 1e-9);
-	}
-	bench_add(root, "host.memcpy_16m", "GB/s", "", &s);
-	free(a);
-	free(b);
-	return 0;
-}
+#define ROUNDS 5
 
 static bool no_device_read(void *arg, uint32_t addr, unsigned int size, uint32_t *val)
 {
@@ -120,7 +52,6 @@ static int firmware(json_t *root)
 		.sram = sram, .sram_base = X1_MC_SRAM_BASE, .sram_bytes = X1_MC_SRAM_BYTES,
 		.read = no_device_read, .write = no_device_write, .time = no_time,
 	};
-	struct bench_samples s = {.n = 0};
 	struct x1_rv *rv = sram ? x1_rv_new(&cfg) : NULL;
 
 	if (!rv) {
@@ -140,16 +71,53 @@ static int firmware(json_t *root)
 			free(sram);
 			return bench_fail("management core stopped", -5);
 		}
-		bench_sample(&s, (double)done / (bench_now() - start) * 1e-6);
+		bench_add(root, "fw.mips", "MIPS", "",
+			  (double)done / (bench_now() - start) * 1e-6);
 	}
-	bench_add(root, "fw.mips", "MIPS", "", &s);
 	x1_rv_free(rv);
 	free(sram);
 	return 0;
 }
 
+/* GHz, by a chain of additions that each take the one before: a cycle each. */
+static double core_clock(void)
+{
+	uint64_t rounds = 4000000, x = 0;
+	double start = bench_now();
+
+	__asm__ volatile("1:\n"
+			 ".rept 16\n"
+			 "add %2, %0\n"
+			 ".endr\n"
+			 "dec %1\n"
+			 "jnz 1b\n"
+			 : "+r"(x), "+r"(rounds)
+			 : "r"(rounds | 1)
+			 : "cc");
+	return 16 * 4000000 / (bench_now() - start) * 1e-9;
+}
+
 int bench_host(json_t *root)
 {
+	double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN), fma, ints, ghz;
+	char text[96];
+
 	bench_describe_host(root);
-	return peak(root) || copy(root) || firmware(root) ? -1 : 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		ghz = core_clock();
+		fma = bench_peak_fma(200);
+		ints = bench_peak_int(200);
+		if (fma < 0 || ints < 0)
+			return -1;
+		bench_add(root, "host.clock", "GHz", "", ghz);
+		snprintf(text, sizeof(text), "FP32 FMA, path %s, %.0f threads", x1_num_path_name(),
+			 cpus);
+		bench_add(root, "host.peak_fma", "GFLOP/s", text, fma * 1e-9);
+		/* Is the peak one? Whole FMA pipes of the path's width. */
+		bench_add(root, "host.peak_fma_per_cycle", "FLOP", "host.clock, one thread",
+			  fma / cpus / (ghz * 1e9));
+		snprintf(text, sizeof(text), "%s, %.0f threads", bench_peak_int_name(), cpus);
+		bench_add(root, "host.peak_int", "GOP/s", text, ints * 1e-9);
+	}
+	return firmware(root);
 }

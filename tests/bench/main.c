@@ -13,9 +13,10 @@ static const struct group {
 	const char *name, *what;
 	int (*run)(json_t *root);
 } groups[] = {
-	{"host", "host peaks, memcpy, management core", bench_host},
-	{"gemm", "GEMM 4096 in FP8 on the in-process device", bench_gemm},
-	{"sim", "submit and copy on the in-process device", bench_sim},
+	{"host", "host peaks, management core", bench_host},
+	{"memcpy", "the host's memcpy, against which `vm` puts its copies", bench_memcpy_group},
+	{"gemm", "GEMM 4096 in all formats on the in-process device", bench_gemm},
+	{"sim", "submit, copy and memory on the in-process device", bench_sim},
 	{"vm", "submit and copy through siliflow.ko, against NVMe", bench_vm},
 };
 
@@ -24,18 +25,18 @@ static const struct group {
 static void usage(void)
 {
 	printf("Usage: x1-bench [--json FILE] GROUP…\n"
-	       "       x1-bench [--json FILE] add NAME UNIT AGAINST VALUE…\n\n"
-	       "Measures the groups and puts the results into FILE (default\n"
-	       "build/bench/results.json), in the place of older ones of the same name.\n"
-	       "\"add\" puts in numbers that were measured elsewhere.\n\nGroups:\n");
+	       "       x1-bench [--json FILE] add NAME UNIT AGAINST VALUE…\n"
+	       "       x1-bench [--json FILE] report RESULTS REQUIRED\n\n"
+	       "Measures the groups and adds the samples to FILE (default\n"
+	       "build/bench/samples.json); \"add\" adds what was measured elsewhere. \"report\"\n"
+	       "writes the file of results, prints it, and fails if one that the file REQUIRED\n"
+	       "names is missing.\n\nGroups:\n");
 	for (size_t i = 0; i < NUM_GROUPS; i++)
-		printf("  %-6s %s\n", groups[i].name, groups[i].what);
+		printf("  %-7s %s\n", groups[i].name, groups[i].what);
 }
 
 static int add(json_t *root, int argc, char **argv)
 {
-	struct bench_samples s = {.n = 0};
-
 	if (argc < 4) {
 		fprintf(stderr, "x1-bench: add takes NAME UNIT AGAINST VALUE…\n");
 		return -1;
@@ -48,9 +49,8 @@ static int add(json_t *root, int argc, char **argv)
 			fprintf(stderr, "x1-bench: '%s' is not a number\n", argv[i]);
 			return -1;
 		}
-		bench_sample(&s, value);
+		bench_add(root, argv[0], argv[1], argv[2], value);
 	}
-	bench_add(root, argv[0], argv[1], argv[2], &s);
 	return 0;
 }
 
@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	const char *path = "build/bench/results.json";
+	const char *path = "build/bench/samples.json";
 	json_t *root;
 	int opt, ret;
 
@@ -98,6 +98,15 @@ int main(int argc, char **argv)
 	root = bench_load(path);
 	if (!root)
 		return 1;
+	if (!strcmp(argv[optind], "report")) {
+		ret = -1;
+		if (argc - optind == 3)
+			ret = bench_report(root, argv[optind + 1], argv[optind + 2]);
+		else
+			usage();
+		json_decref(root);
+		return ret ? 1 : 0;
+	}
 	if (!strcmp(argv[optind], "add"))
 		ret = add(root, argc - optind - 1, argv + optind + 1);
 	else

@@ -25,12 +25,6 @@ double bench_median(double *v, size_t n)
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-void bench_sample(struct bench_samples *s, double value)
-{
-	if (s->n < BENCH_MAX_SAMPLES)
-		s->v[s->n++] = value;
-}
-
 int bench_fail(const char *what, int error)
 {
 	fprintf(stderr, "x1-bench: %s: %s\n", what, strerror(error < 0 ? -error : error));
@@ -66,7 +60,7 @@ int bench_save(json_t *root, const char *path)
 	return -1;
 }
 
-static json_t *find(const json_t *root, const char *name, size_t *at)
+static json_t *find(const json_t *root, const char *name)
 {
 	json_t *results = json_object_get(root, "results"), *entry;
 	size_t i;
@@ -74,42 +68,105 @@ static json_t *find(const json_t *root, const char *name, size_t *at)
 	json_array_foreach(results, i, entry) {
 		const char *its = json_string_value(json_object_get(entry, "name"));
 
-		if (its && !strcmp(its, name)) {
-			*at = i;
+		if (its && !strcmp(its, name))
 			return entry;
-		}
 	}
 	return NULL;
 }
 
-double bench_value(const json_t *root, const char *name)
+double bench_last(const json_t *root, const char *name)
 {
-	size_t at;
-	json_t *entry = find(root, name, &at);
+	json_t *samples = json_object_get(find(root, name), "samples");
 
-	return entry ? json_number_value(json_object_get(entry, "value")) : NAN;
+	return json_array_size(samples)
+		       ? json_number_value(json_array_get(samples, json_array_size(samples) - 1))
+		       : NAN;
 }
 
 void bench_add(json_t *root, const char *name, const char *unit, const char *against,
-	       const struct bench_samples *s)
+	       double value)
 {
-	struct bench_samples sorted = *s;
-	double value = bench_median(sorted.v, sorted.n);
-	json_t *entry;
-	size_t at;
+	json_t *entry = find(root, name);
 
-	if (!s->n)
-		return;
-	entry = json_pack("{s:s, s:f, s:s, s:s, s:i, s:f, s:f}", "name", name, "value", value,
-			  "unit", unit, "against", against, "n", (int)s->n, "min", sorted.v[0],
-			  "max", sorted.v[s->n - 1]);
-	if (find(root, name, &at))
-		json_array_set_new(json_object_get(root, "results"), at, entry);
-	else
+	if (!entry) {
+		entry = json_pack("{s:s, s:s, s:s, s:[]}", "name", name, "unit", unit, "against",
+				  against, "samples");
 		json_array_append_new(json_object_get(root, "results"), entry);
-	printf("  %-40s %12.6g %-10s %12.6g .. %-12.6g n=%zu  %s\n", name, value, unit, sorted.v[0],
-	       sorted.v[s->n - 1], s->n, against);
-	fflush(stdout);
+		printf("  %s\n", name);
+		fflush(stdout);
+	}
+	json_array_append_new(json_object_get(entry, "samples"), json_real(value));
+}
+
+/* An entry's samples become its middle, number and extent. */
+static json_t *summary(const json_t *entry)
+{
+	json_t *samples = json_object_get(entry, "samples"), *out;
+	size_t n = json_array_size(samples);
+	double *v = n ? malloc(n * sizeof(*v)) : NULL, value;
+
+	if (!v)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		v[i] = json_number_value(json_array_get(samples, i));
+	value = bench_median(v, n);
+	out = json_pack("{s:O, s:f, s:O, s:O, s:i, s:f, s:f}", "name",
+			json_object_get(entry, "name"), "value", value, "unit",
+			json_object_get(entry, "unit"), "against", json_object_get(entry, "against"),
+			"n", (int)n, "min", v[0], "max", v[n - 1]);
+	free(v);
+	return out;
+}
+
+static void print_row(const json_t *e)
+{
+	printf("%-44s %12.6g %-8s %12.6g .. %-12.6g %3d  %s\n",
+	       json_string_value(json_object_get(e, "name")),
+	       json_real_value(json_object_get(e, "value")),
+	       json_string_value(json_object_get(e, "unit")),
+	       json_real_value(json_object_get(e, "min")), json_real_value(json_object_get(e, "max")),
+	       (int)json_integer_value(json_object_get(e, "n")),
+	       json_string_value(json_object_get(e, "against")));
+}
+
+/* How many of the names in a file have no result; -1 = no such file. */
+static int missing(const json_t *root, const char *required)
+{
+	FILE *file = fopen(required, "r");
+	char line[128];
+	int count = 0;
+
+	if (!file)
+		return bench_fail(required, errno);
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, " \t\n")] = 0;
+		if (!line[0] || line[0] == '#' || find(root, line))
+			continue;
+		fprintf(stderr, "x1-bench: not measured: %s\n", line);
+		count++;
+	}
+	fclose(file);
+	return count;
+}
+
+int bench_report(json_t *root, const char *path, const char *required)
+{
+	json_t *all = json_object_get(root, "results"), *out = json_array(), *entry;
+	int absent = missing(root, required);
+	size_t i;
+
+	printf("%-44s %12s %-8s %12s    %-12s %3s  %s\n", "name", "value", "unit", "min", "max", "n",
+	       "against");
+	json_array_foreach(all, i, entry) {
+		json_t *row = summary(entry);
+
+		if (!row)
+			continue;
+		print_row(row);
+		json_array_append_new(out, row);
+	}
+	json_object_set_new(root, "results", out);
+	return bench_save(root, path) || absent ? -1 : 0;
 }
 
 static void cpu_model(char *out, size_t len)
