@@ -157,7 +157,7 @@ enum x1_dma_field {
  *   base + (r % group) * stride + (r / group) * gstride   (group 0: r * stride).
  * Result row i, column j at acc + i * acc_stride + 4 * j, FP32 (INT32 for
  * integer formats). k0 is the logical k of the first element, a multiple of 32
- * (16 with NV16). Sparse B stores k * density elements a row.
+ * (16 where NV16 is the only scale mode). Sparse B stores k * density elements a row.
  */
 enum x1_mm_field {
 	X1_MM_M = 0,

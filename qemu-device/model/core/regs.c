@@ -41,10 +41,10 @@ static uint32_t read_ident(struct x1_core *core, uint32_t off)
 	case X1_REG_NUM_QUEUES: return X1_NUM_QUEUES;
 	case X1_REG_NUM_VMS: return X1_NUM_VMS;
 	case X1_REG_FORMATS:
-		return 1u << X1_FMT_FP32 | 1u << X1_FMT_BF16 | 1u << X1_FMT_FP16 |
-		       1u << X1_FMT_E4M3 | 1u << X1_FMT_E5M2 | 1u << X1_FMT_INT8;
-	case X1_REG_SCALES: return 1u << X1_SCALE_NONE;
-	case X1_REG_SPARSITIES: return 1u << X1_SPARSE_NONE;
+		/* Those of MATRIX: FP32 to INT4 are the first of the enumeration. */
+		return (1u << (X1_FMT_INT4 + 1)) - 1;
+	case X1_REG_SCALES: return (1u << X1_SCALE_COUNT) - 1;
+	case X1_REG_SPARSITIES: return (1u << X1_SPARSE_COUNT) - 1;
 	case X1_REG_FEATURES: return c->timing ? X1_FEATURE_TIMING : 0;
 	case X1_REG_DB_OFFSET: return X1_REGS_BYTES;
 	case X1_REG_DB_STRIDE: return X1_DB_STRIDE_DEFAULT;

@@ -109,7 +109,7 @@ static bool mm_args(struct x1_wg *wg, const struct x1_issue *is, struct x1_mm_ar
 		return x1_wg_raise(wg, X1_FAULT_FORMAT, X1_UNIT_MATRIX, is->pc,
 				   (uint64_t)f[X1_MM_FMT] | (uint64_t)scale << 32);
 	if (!in_range(f[X1_MM_K0], 0, INT32_MAX) ||
-	    f[X1_MM_K0] % (a->a.scale == X1_SCALE_NV16 || a->b.scale == X1_SCALE_NV16 ? 16 : 32))
+	    f[X1_MM_K0] % x1_mm_k0_step(a->a.scale, a->b.scale))
 		return mm_bad(wg, is, X1_MM_K0);
 	if (a->k % x1_sparse_group(a->sparsity))
 		return mm_bad(wg, is, X1_MM_K);

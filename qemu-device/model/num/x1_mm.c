@@ -14,7 +14,6 @@
 #include <xmmintrin.h>
 #endif
 
-#include "x1_flush.h"
 #include "x1_mm_operand.h"
 #include "x1_mm_path.h"
 
@@ -144,52 +143,63 @@ struct job {
 	bool wide, fold;
 };
 
-/* Number of the scale block that k of the instruction lies in. */
-static uint32_t scale_index(const struct job *j, uint32_t k)
+/* Number of the operand's scale block that k of the instruction lies in. */
+static uint32_t scale_index(const struct job *j, const struct x1_mm_operand *op, uint32_t k)
 {
-	return (j->m->k0 + k) / j->sblock - j->m->k0 / j->sblock;
+	uint32_t block = x1_mm_scale_block(op->scale);
+
+	return block ? (j->m->k0 + k) / block - j->m->k0 / block : 0;
 }
 
 /* A block's scales of the columns of a tile. */
 struct column_scales {
-	struct x1_mm_scale s[X1_MM_MAX_NR];
+	double s[X1_MM_MAX_NR];
 	float f[X1_MM_MAX_NR];
 };
 
-static void get_column_scales(const struct job *j, uint32_t j0, uint32_t idx,
+static void get_column_scales(const struct job *j, uint32_t j0, uint32_t k,
 			      struct column_scales *sb)
 {
 	const struct x1_mm_args *m = j->m;
+	uint32_t idx = scale_index(j, &m->b, k);
 
 	for (uint32_t c = 0; c < j->path->nr; c++) {
 		sb->s[c] = x1_mm_scale_at(&m->b, j0 + c < m->n ? j0 + c : m->n - 1, idx);
-		sb->f[c] = sb->s[c].f;
+		sb->f[c] = (float)sb->s[c];
+	}
+}
+
+/* s of every element of a tile for the scale block of k. */
+static void tile_scales(const struct job *j, uint32_t i0, uint32_t k,
+			const struct column_scales *sb, float *s)
+{
+	const struct x1_mm_args *m = j->m;
+	uint32_t idx = scale_index(j, &m->a, k), nr = j->path->nr;
+
+	for (uint32_t r = 0; r < j->path->mr; r++, s += nr) {
+		double sa = x1_mm_scale_at(&m->a, i0 + r < m->m ? i0 + r : m->m - 1, idx);
+
+		/* E8M0's 2^-127 is no FP32 number without subnormals. */
+		if (m->a.scale == X1_SCALE_MX32 || m->b.scale == X1_SCALE_MX32)
+			for (uint32_t c = 0; c < nr; c++)
+				s[c] = x1_mm_scale_product(sa, sb->s[c]);
+		else
+			j->path->mul(s, (float)sa, sb->f);
 	}
 }
 
 /* One scale block of a tile: p over the block from +0, then acc = fma(p, s, acc). */
-static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0, uint32_t idx,
+static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0, uint32_t k,
 			 const struct column_scales *sb)
 {
 	float p[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0}, s[X1_MM_MAX_MR * X1_MM_MAX_NR];
-	const struct x1_mm_args *m = j->m;
-	uint32_t mr = j->path->mr, nr = j->path->nr;
-	bool mx = j->sblock == 32;
 	float *acc = t->acc;
 
 	t->acc = p;
 	j->path->blocks(t);
 	t->acc = acc;
-	for (uint32_t r = 0; r < mr; r++) {
-		struct x1_mm_scale sa = x1_mm_scale_at(&m->a, i0 + r < m->m ? i0 + r : m->m - 1,
-						       idx);
-
-		for (uint32_t c = 0; mx && c < nr; c++)
-			s[r * nr + c] = x1_mm_scale_product(sa, sb->s[c], true);
-		if (!mx)
-			j->path->mul(s + (size_t)r * nr, sa.f, sb->f);
-	}
-	j->path->scale(acc, p, s, (size_t)mr * nr);
+	tile_scales(j, i0, k, sb, s);
+	j->path->scale(acc, p, s, (size_t)j->path->mr * j->path->nr);
 }
 
 /* Run a tile over [k, k + len) of its panels. */
@@ -207,7 +217,7 @@ static void run_tile(const struct job *j, const float *a, const float *b, float 
 	if (j->wide)
 		j->path->fma(&t);
 	else if (j->sblock)
-		scaled_block(j, &t, i0, scale_index(j, k), sb);
+		scaled_block(j, &t, i0, k, sb);
 	else
 		j->path->blocks(&t);
 }
@@ -268,7 +278,7 @@ static int mm_float(const struct job *j, struct x1_mm_ws *ws)
 		for (uint32_t k = 0, end; k < j->kpad; k = end) {
 			end = stretch_end(j, k);
 			if (j->sblock)
-				get_column_scales(j, j0, scale_index(j, k), &sb);
+				get_column_scales(j, j0, k, &sb);
 			for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
 				load_tile(j, i0, j0, tile, k || m->accumulate);
 				run_tile(j, a, b, tile, i0, k, end - k, &sb);
@@ -285,25 +295,18 @@ static int mm_float(const struct job *j, struct x1_mm_ws *ws)
 
 /* One scale block of integers: exact INT32, then RN to FP32 and the same fma. */
 static void scaled_ints(const struct job *j, struct x1_mm_itile *t, float *acc, uint32_t i0,
-			uint32_t idx, const struct column_scales *sb)
+			uint32_t k, const struct column_scales *sb)
 {
-	int32_t p[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0};
-	const struct x1_mm_args *m = j->m;
-	bool mx = j->sblock == 32;
+	int32_t sum[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0};
+	float p[X1_MM_MAX_MR * X1_MM_MAX_NR], s[X1_MM_MAX_MR * X1_MM_MAX_NR];
+	size_t n = (size_t)j->path->mr * j->path->nr;
 
-	t->acc = p;
+	t->acc = sum;
 	j->path->ints(t);
-	for (uint32_t r = 0; r < j->path->mr; r++) {
-		struct x1_mm_scale sa = x1_mm_scale_at(&m->a, i0 + r < m->m ? i0 + r : m->m - 1,
-						       idx);
-
-		for (uint32_t c = 0; c < j->path->nr; c++) {
-			uint32_t i = r * j->path->nr + c;
-			float s = x1_mm_scale_product(sa, sb->s[c], mx);
-
-			acc[i] = x1_fma((float)p[i], s, acc[i]);
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		p[i] = (float)sum[i];
+	tile_scales(j, i0, k, sb, s);
+	j->path->scale(acc, p, s, n);
 }
 
 static int mm_int(const struct job *j, struct x1_mm_ws *ws)
@@ -340,7 +343,7 @@ static int mm_int(const struct job *j, struct x1_mm_ws *ws)
 		for (uint32_t k = 0, end; k < kpad; k = end) {
 			end = stretch_end(j, k);
 			if (j->sblock)
-				get_column_scales(j, j0, scale_index(j, k), &sb);
+				get_column_scales(j, j0, k, &sb);
 			for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
 				struct x1_mm_itile t = {.b = b + (size_t)k * nr,
 							.acc = tile.i,
@@ -351,7 +354,7 @@ static int mm_int(const struct job *j, struct x1_mm_ws *ws)
 					t.a[r] = a + (size_t)(i0 + r) * kpad + k;
 				load_tile(j, i0, j0, &tile, k || m->accumulate);
 				if (j->sblock)
-					scaled_ints(j, &t, tile.f, i0, scale_index(j, k), &sb);
+					scaled_ints(j, &t, tile.f, i0, k, &sb);
 				else
 					j->path->ints(&t);
 				if (j->sblock && end == kpad)
@@ -370,7 +373,7 @@ int x1_mm(const struct x1_mm_args *m, struct x1_mm_ws *ws)
 	int ret;
 
 	j.sblock = x1_mm_joint_block(m);
-	j.block = j.sblock == 16 ? 16 : 32;
+	j.block = m->a.scale == X1_SCALE_NV16 || m->b.scale == X1_SCALE_NV16 ? 16 : 32;
 	j.kpad = (m->k + j.block - 1) / j.block * j.block;
 	if (x1_mm_can_fold(m)) {
 		j.fold = true;

@@ -2,9 +2,9 @@
 /* Operands of the matrix product: legality, rows to FP32, sparsity, block scales. */
 #include <string.h>
 
-#include "x1_flush.h"
 #include "x1_mm_operand.h"
 #include "x1_mm_path.h"
+#include "x1_vecfn.h"
 
 /* ---- legality ---- */
 
@@ -30,12 +30,6 @@ static bool scale_takes(enum x1_scale_mode s, enum x1_format f)
 	}
 }
 
-/* Modes of one family meet at common block boundaries. */
-static unsigned int scale_family(enum x1_scale_mode s)
-{
-	return s == X1_SCALE_F32_128X128 ? X1_SCALE_F32_1X128 : s;
-}
-
 enum x1_fault x1_mm_legal(enum x1_format a, enum x1_format b, enum x1_scale_mode sa,
 			  enum x1_scale_mode sb, enum x1_sparsity sparsity)
 {
@@ -48,11 +42,15 @@ enum x1_fault x1_mm_legal(enum x1_format a, enum x1_format b, enum x1_scale_mode
 		return X1_FAULT_FORMAT;
 	if ((sa || sb) && (is_wide(a) || is_wide(b)))
 		return X1_FAULT_FORMAT;
-	if (sa && sb && scale_family(sa) != scale_family(sb))
-		return X1_FAULT_FORMAT;
-	if (sparsity && (is_wide(b) || is_wide(a)))
-		return X1_FAULT_FORMAT;
 	return X1_FAULT_NONE;
+}
+
+uint32_t x1_mm_k0_step(enum x1_scale_mode sa, enum x1_scale_mode sb)
+{
+	bool nv = sa == X1_SCALE_NV16 || sb == X1_SCALE_NV16;
+
+	/* Blocks of another size may not begin in their middle. */
+	return nv && (!sa || !sb || sa == sb) ? 16 : 32;
 }
 
 uint32_t x1_sparse_group(enum x1_sparsity s)
@@ -92,7 +90,10 @@ uint32_t x1_mm_scale_block(enum x1_scale_mode s)
 
 uint32_t x1_mm_joint_block(const struct x1_mm_args *m)
 {
-	return x1_mm_scale_block(m->a.scale ? m->a.scale : m->b.scale);
+	uint32_t a = x1_mm_scale_block(m->a.scale), b = x1_mm_scale_block(m->b.scale);
+
+	/* Each divides the larger ones: the union of boundaries is the smaller block's. */
+	return !a || (b && b < a) ? b : a;
 }
 
 bool x1_mm_is_wide(const struct x1_mm_args *m)
@@ -163,16 +164,14 @@ static void scatter_row(const struct x1_mm_args *m, uint32_t row, const float *s
 }
 
 /* Row r times its block scales. */
-static void fold_row(const struct x1_mm_operand *op, uint32_t row, float *v, uint32_t k)
+static void fold_row(const struct x1_mm_operand *op, uint32_t row, float *v, uint32_t kpad)
 {
 	uint32_t block = x1_mm_scale_block(op->scale);
 
-	for (uint32_t i = 0; i < k; i += block) {
-		struct x1_mm_scale s = x1_mm_scale_at(op, row, i / block);
-		float f = op->scale == X1_SCALE_MX32 ? x1_bits_f32((uint32_t)(s.exp + 127) << 23)
-						     : s.f;
+	for (uint32_t i = 0; i < kpad; i += block) {
+		float f = (float)x1_mm_scale_at(op, row, i / block);
 
-		for (uint32_t j = i; j < i + block; j++)
+		for (uint32_t j = i; j < i + block && j < kpad; j++)
 			v[j] *= f;
 	}
 }
@@ -218,15 +217,14 @@ void x1_mm_unpack_rows(const struct x1_mm_args *m, bool is_b, uint32_t first, ui
 		if (sparse)
 			scatter_row(m, first + r, tmp + (size_t)r * stored, dst + (size_t)r * kpad);
 		if (fold && op->scale)
-			fold_row(op, first + r, dst + (size_t)r * kpad, m->k);
+			fold_row(op, first + r, dst + (size_t)r * kpad, kpad);
 	}
 }
 
 /* ---- scales ---- */
 
-struct x1_mm_scale x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx)
+double x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx)
 {
-	struct x1_mm_scale v = {.f = 1.0f};
 	const uint8_t *p = op->scales;
 	float f;
 
@@ -236,38 +234,26 @@ struct x1_mm_scale x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, 
 		if (op->scale == X1_SCALE_F32_128X128)
 			row /= 128;
 		memcpy(&f, p + (int64_t)row * op->scale_stride + idx * 4, 4);
-		v.f = x1_flush(f);
-		break;
+		return x1_flush(f);
 	case X1_SCALE_MX32: {
 		uint8_t e = p[(int64_t)row * op->scale_stride + idx];
 
-		v.nan = e == 0xff;
-		v.exp = (int)e - 127;
-		break;
+		return e == 0xff ? NAN : fn_bits_f64((uint64_t)(e - 127 + 1023) << 52);
 	}
 	case X1_SCALE_NV16:
-		v.f = x1_decode(X1_FMT_E4M3, p[(int64_t)row * op->scale_stride + idx]);
-		break;
+		return x1_decode(X1_FMT_E4M3, p[(int64_t)row * op->scale_stride + idx]);
 	default:
-		break;
+		return 1;
 	}
-	return v;
 }
 
-float x1_mm_scale_product(struct x1_mm_scale a, struct x1_mm_scale b, bool mx)
+float x1_mm_scale_product(double a, double b)
 {
-	int e = a.exp + b.exp;
-
-	if (!mx)
-		return x1_mul(a.f, b.f);
-	if (a.nan || b.nan)
-		return x1_bits_f32(X1_CANONICAL_NAN);
-	if (e > 127)
-		return x1_bits_f32(0x7f800000u);
-	return e < -126 ? 0.0f : x1_bits_f32((uint32_t)(e + 127) << 23);
+	return fn_f32(a * b); /* exact in binary64 */
 }
 
-static bool can_fold(const struct x1_mm_operand *op, uint32_t rows, uint32_t k)
+/* All scales of an operand are ones that folding keeps exact. */
+static bool scales_fold(const struct x1_mm_operand *op, uint32_t rows, uint32_t k)
 {
 	uint32_t n = x1_scale_row_bytes(op->scale, k);
 
@@ -284,10 +270,23 @@ static bool can_fold(const struct x1_mm_operand *op, uint32_t rows, uint32_t k)
 	return true;
 }
 
+/* Sums of a block of 16 products of two of these, times 4 bits of scale, fit 24 bits. */
+static bool is_tiny(enum x1_format f)
+{
+	return f == X1_FMT_E2M1 || f == X1_FMT_E2M3 || f == X1_FMT_E3M2;
+}
+
 bool x1_mm_can_fold(const struct x1_mm_args *m)
 {
-	uint32_t block = x1_mm_joint_block(m);
+	enum x1_scale_mode a = m->a.scale, b = m->b.scale;
+	bool nv = a == X1_SCALE_NV16 || b == X1_SCALE_NV16;
 
-	return (block == 32 || block == 16) && !x1_format_is_int(m->a.fmt) &&
-	       can_fold(&m->a, m->m, m->k) && can_fold(&m->b, m->n, m->k);
+	if ((!a && !b) || x1_mm_scale_block(a) == 128 || x1_mm_scale_block(b) == 128)
+		return false;
+	/* Powers of two only have to stay clear of overflow and flush: BF16 may not. */
+	if (x1_format_is_int(m->a.fmt) || m->a.fmt == X1_FMT_BF16 || m->b.fmt == X1_FMT_BF16)
+		return false;
+	if (nv && !(is_tiny(m->a.fmt) && is_tiny(m->b.fmt)))
+		return false;
+	return scales_fold(&m->a, m->m, m->k) && scales_fold(&m->b, m->n, m->k);
 }

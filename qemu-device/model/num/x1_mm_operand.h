@@ -7,15 +7,16 @@
 
 /* Elements of k under one scale; 0 = no scales. */
 uint32_t x1_mm_scale_block(enum x1_scale_mode s);
-/* The block size that both operands share; legal combinations have one. */
+/* Elements of k between two boundaries of either operand's scale blocks. */
 uint32_t x1_mm_joint_block(const struct x1_mm_args *m);
 /* FP32 or TF32 takes part: multiply-add in rising k. */
 bool x1_mm_is_wide(const struct x1_mm_args *m);
 
 /*
  * Can the block scales be multiplied into the operands with the same result?
- * MX exponents within 40 of zero and NVFP4 scales without a sign: all products
- * and sums of a block then scale exactly.
+ * MX exponents within 40 of zero and no BF16: powers of two then change no
+ * rounding. NVFP4 scales without a sign and both operands FP4 or FP6: all sums
+ * of a block are exact.
  */
 bool x1_mm_can_fold(const struct x1_mm_args *m);
 
@@ -28,14 +29,9 @@ void x1_mm_unpack_rows(const struct x1_mm_args *m, bool is_b, uint32_t first, ui
 		       float *dst, uint32_t kpad, bool fold, float *tmp);
 size_t x1_mm_tmp_floats(const struct x1_mm_args *m, uint32_t count);
 
-/* One operand's scale of a row and a block: FP32, or for MX a power of two. */
-struct x1_mm_scale {
-	float f;
-	int exp;
-	bool nan;
-};
-
-struct x1_mm_scale x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx);
-float x1_mm_scale_product(struct x1_mm_scale a, struct x1_mm_scale b, bool mx);
+/* One operand's scale of a row and a block, exact; 1 where it has none. */
+double x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx);
+/* s = sA * sB, rounded once, flushed. */
+float x1_mm_scale_product(double a, double b);
 
 #endif /* X1_MM_OPERAND_H */

@@ -103,6 +103,9 @@ struct x1_mm_args {
 enum x1_fault x1_mm_legal(enum x1_format a, enum x1_format b, enum x1_scale_mode sa,
 			  enum x1_scale_mode sb, enum x1_sparsity sparsity);
 
+/* k0 is a multiple of this. */
+uint32_t x1_mm_k0_step(enum x1_scale_mode sa, enum x1_scale_mode sb);
+
 /* k elements that B stores for k logical ones, and bits of index per stored one. */
 uint32_t x1_sparse_stored(enum x1_sparsity s, uint32_t k);
 uint32_t x1_sparse_index_bits(enum x1_sparsity s);

@@ -61,7 +61,7 @@ static float oracle_div(float a, float b)
 	if (!finite32(a) || !finite32(b) || a == 0 || b == 0)
 		return a / b;
 	/* binary128 holds more than twice the bits: rounding twice is harmless. */
-	return round24((quad)a / b, 0);
+	return round24((quad)a / b);
 }
 
 static float oracle_max(float a, float b)
