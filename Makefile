@@ -112,8 +112,8 @@ lint: $(STAMP)/kernel
 	@scripts/lint
 
 fuzz: core firmware
-	$(call part,fuzz-build,tests/fuzz,O=$(BUILD)/fuzz)
-	@scripts/step fuzz $(MAKE) -C tests/fuzz O=$(BUILD)/fuzz run SECONDS=$(or $(SECONDS),60)
+	$(call part,fuzz-build,tests/fuzz,O=$(BUILD)/tests/fuzz)
+	@scripts/step fuzz $(MAKE) -C tests/fuzz O=$(BUILD)/tests/fuzz run SECONDS=$(or $(SECONDS),60)
 
 install: lib tools firmware module
 	@$(MAKE) -C libsili O=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a PREFIX=$(PREFIX) install

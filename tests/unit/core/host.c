@@ -195,15 +195,26 @@ uint32_t t_attach(struct t_host *t, uint32_t vm, uint64_t root)
 	return t_rd(t, X1_REG_VM_CTRL);
 }
 
+#define GUARD (1u << 20)
+
+/* Zeroed memory between pages that nobody may touch. */
+static uint8_t *guarded(size_t bytes)
+{
+	uint8_t *p = mmap(NULL, bytes + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(p != MAP_FAILED);
+	assert_int_equal(mprotect(p + GUARD, bytes, PROT_READ | PROT_WRITE), 0);
+	return p + GUARD;
+}
+
 struct t_host *t_new(void (*tweak)(struct x1_core_config *cfg))
 {
 	const uint64_t rw = X1_PTE_READ | X1_PTE_WRITE;
 	struct t_host *t = calloc(1, sizeof(*t));
 	char err[128] = "";
 
-	t->hbm = mmap(NULL, T_HBM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	t->sys = mmap(NULL, T_SYS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(t->hbm != MAP_FAILED && t->sys != MAP_FAILED);
+	t->hbm = guarded(T_HBM);
+	t->sys = guarded(T_SYS);
 	x1_core_config_init(&t->cfg);
 	t->cfg.hbm_bytes = t->cfg.aperture_bytes = T_HBM;
 	t->cfg.threads = 3;
@@ -235,8 +246,8 @@ void t_free(struct t_host *t)
 	x1_core_free(t->core);
 	assert_int_equal(atomic_load(&t->maps), 0);
 	assert_int_equal(atomic_load(&t->threads), 0);
-	munmap(t->hbm, T_HBM);
-	munmap(t->sys, T_SYS);
+	munmap(t->hbm - GUARD, T_HBM + 2 * GUARD);
+	munmap(t->sys - GUARD, T_SYS + 2 * GUARD);
 	free(t);
 }
 
