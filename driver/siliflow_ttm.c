@@ -40,9 +40,20 @@ static void sili_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt)
 	kfree(tt);
 }
 
+/*
+ * What has to leave HBM goes to the bounded system region, and stays there: so
+ * users who ask for more than both can hold get -ENOMEM, not the OOM killer.
+ */
+static bool sili_eviction_valuable(struct ttm_buffer_object *bo, const struct ttm_place *place)
+{
+	if (bo->resource->mem_type != TTM_PL_VRAM && !drm_dev_is_unplugged(bo->base.dev))
+		return false;
+	return ttm_bo_eviction_valuable(bo, place);
+}
+
 static void sili_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement)
 {
-	static const struct ttm_place system = { .mem_type = TTM_PL_SYSTEM };
+	static const struct ttm_place system = { .mem_type = TTM_PL_TT };
 
 	/* Without the device there is nothing to save: the pages go. */
 	placement->num_placement = drm_dev_is_unplugged(bo->base.dev) ? 0 : 1;
@@ -112,7 +123,7 @@ static int sili_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *mem)
 static struct ttm_device_funcs sili_ttm_funcs = {
 	.ttm_tt_create = sili_tt_create,
 	.ttm_tt_destroy = sili_tt_destroy,
-	.eviction_valuable = ttm_bo_eviction_valuable,
+	.eviction_valuable = sili_eviction_valuable,
 	.evict_flags = sili_evict_flags,
 	.move = sili_move,
 	.io_mem_reserve = sili_io_mem_reserve,
@@ -144,8 +155,8 @@ int sili_ttm_init(struct sili_device *sdev)
 				 (sdev->hbm_bytes - sdev->vram_base) >> PAGE_SHIFT);
 	if (ret)
 		return ret;
-	/* All of memory could be asked for; whether it is there is the page allocator's word. */
-	ret = ttm_range_man_init(&sdev->ttm, TTM_PL_TT, true, totalram_pages());
+	/* As much as TTM keeps in memory before it swaps. */
+	ret = ttm_range_man_init(&sdev->ttm, TTM_PL_TT, true, totalram_pages() / 2);
 	if (ret)
 		ttm_range_man_fini(&sdev->ttm, TTM_PL_VRAM);
 	return ret;
@@ -192,13 +203,16 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size)
 {
 	struct sili_device *sdev = to_sili(bo->base.base.dev);
 	u32 align = size >= X1_HUGE_SIZE ? X1_HUGE_SIZE >> PAGE_SHIFT : 1;
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_placement placement;
 	struct ttm_place places[2];
 	int ret;
 
 	sili_bo_places(bo->flags, places, &placement);
-	ret = ttm_bo_init_validate(&sdev->ttm, &bo->base, ttm_bo_type_device, &placement, align,
-				   true, NULL, NULL, sili_bo_destroy);
+	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base, ttm_bo_type_device, &placement, align,
+				   &ctx, NULL, NULL, sili_bo_destroy);
+	if (!ret)
+		ttm_bo_unreserve(&bo->base);
 	return ret == -ENOSPC ? -ENOMEM : ret;
 }
 
@@ -209,7 +223,7 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size)
  */
 int sili_ttm_pin(struct sili_bo *bo)
 {
-	struct ttm_operation_ctx ctx = { .interruptible = true };
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_placement placement;
 	struct ttm_place places[2];
 	int ret;

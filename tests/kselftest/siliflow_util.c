@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "siliflow_util.h"
+
+#include <linux/sync_file.h>
+
+#define NODE "/dev/sili0"
+
+int util_open(void)
+{
+	return open(NODE, O_RDWR | O_CLOEXEC);
+}
+
+int util_ioctl(int fd, unsigned long request, void *arg)
+{
+	int ret;
+
+	do {
+		ret = ioctl(fd, request, arg);
+	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	return ret < 0 ? -errno : 0;
+}
+
+int util_query(int fd, uint32_t type, void *answer, uint32_t size)
+{
+	struct drm_siliflow_query q = {
+		.type = type, .size = size, .ptr = (uintptr_t)answer };
+
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUERY, &q);
+}
+
+int util_bo(int fd, uint64_t size, uint32_t flags, uint32_t *handle)
+{
+	struct drm_siliflow_bo_create c = { .size = size, .flags = flags };
+	int ret = util_ioctl(fd, DRM_IOCTL_SILIFLOW_BO_CREATE, &c);
+
+	*handle = c.handle;
+	return ret;
+}
+
+int util_bo_close(int fd, uint32_t handle)
+{
+	struct drm_gem_close c = { .handle = handle };
+
+	return util_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &c);
+}
+
+void *util_map(int fd, uint32_t handle, size_t size)
+{
+	struct drm_siliflow_bo_mmap_offset o = { .handle = handle };
+
+	if (util_ioctl(fd, DRM_IOCTL_SILIFLOW_BO_MMAP_OFFSET, &o))
+		return MAP_FAILED;
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)o.offset);
+}
+
+int util_bo_wait(int fd, uint32_t handle, int64_t timeout_ns)
+{
+	struct drm_siliflow_bo_wait w = { .handle = handle, .timeout_ns = timeout_ns };
+
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_BO_WAIT, &w);
+}
+
+int util_vm(int fd, uint32_t *vm)
+{
+	struct drm_siliflow_vm_create c = {};
+	int ret = util_ioctl(fd, DRM_IOCTL_SILIFLOW_VM_CREATE, &c);
+
+	*vm = c.vm;
+	return ret;
+}
+
+int util_vm_destroy(int fd, uint32_t vm)
+{
+	struct drm_siliflow_vm_destroy d = { .vm = vm };
+
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_VM_DESTROY, &d);
+}
+
+static int bind_one(int fd, uint32_t vm, struct drm_siliflow_bind_op *op)
+{
+	struct drm_siliflow_vm_bind b = {
+		.vm = vm, .num_ops = 1, .op_stride = sizeof(*op), .ops = (uintptr_t)op };
+
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_VM_BIND, &b);
+}
+
+int util_bind(int fd, uint32_t vm, uint32_t handle, uint64_t addr, uint64_t range, uint32_t flags)
+{
+	struct drm_siliflow_bind_op op = {
+		.op = DRM_SILIFLOW_BIND_MAP, .flags = flags, .handle = handle, .addr = addr,
+		.range = range };
+
+	return bind_one(fd, vm, &op);
+}
+
+int util_unbind(int fd, uint32_t vm, uint64_t addr, uint64_t range)
+{
+	struct drm_siliflow_bind_op op = {
+		.op = DRM_SILIFLOW_BIND_UNMAP, .addr = addr, .range = range };
+
+	return bind_one(fd, vm, &op);
+}
+
+int util_queue(int fd, uint32_t vm, uint32_t *queue)
+{
+	struct drm_siliflow_queue_create c = { .vm = vm };
+	int ret = util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &c);
+
+	*queue = c.queue;
+	return ret;
+}
+
+int util_queue_destroy(int fd, uint32_t queue)
+{
+	struct drm_siliflow_queue_destroy d = { .queue = queue };
+
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUEUE_DESTROY, &d);
+}
+
+int util_queue_state(int fd, uint32_t queue, struct drm_siliflow_queue_state *state)
+{
+	*state = (struct drm_siliflow_queue_state){ .queue = queue };
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUEUE_STATE, state);
+}
+
+int util_syncobj(int fd, uint32_t *handle)
+{
+	struct drm_syncobj_create c = {};
+	int ret = util_ioctl(fd, DRM_IOCTL_SYNCOBJ_CREATE, &c);
+
+	*handle = c.handle;
+	return ret;
+}
+
+int util_syncobj_wait(int fd, uint32_t handle, int timeout_ms)
+{
+	struct drm_syncobj_wait w = {
+		.handles = (uintptr_t)&handle, .count_handles = 1 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	w.timeout_nsec = now.tv_sec * 1000000000ll + now.tv_nsec + timeout_ms * 1000000ll;
+	return util_ioctl(fd, DRM_IOCTL_SYNCOBJ_WAIT, &w);
+}
+
+int util_syncobj_error(int fd, uint32_t handle)
+{
+	struct drm_syncobj_handle h = {
+		.handle = handle, .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE };
+	struct sync_file_info info = {};
+	int ret;
+
+	ret = util_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &h);
+	if (ret)
+		return ret;
+	ret = util_ioctl(h.fd, SYNC_IOC_FILE_INFO, &info);
+	close(h.fd);
+	if (ret)
+		return ret;
+	return info.status == 1 ? 0 : info.status == 0 ? -EBUSY : info.status;
+}
+
+int util_submit(int fd, uint32_t queue, uint64_t addr, uint32_t num_cmds, uint32_t in,
+		uint32_t out)
+{
+	struct drm_siliflow_sync in_sync = { .handle = in }, out_sync = { .handle = out };
+	struct drm_siliflow_job job = {
+		.addr = addr,
+		.num_cmds = num_cmds,
+		.num_in_syncs = !!in,
+		.num_out_syncs = !!out,
+		.in_syncs = (uintptr_t)&in_sync,
+		.out_syncs = (uintptr_t)&out_sync,
+	};
+	struct drm_siliflow_submit s = {
+		.queue = queue, .num_jobs = 1, .job_stride = sizeof(job), .jobs = (uintptr_t)&job };
+
+	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_SUBMIT, &s);
+}
+
+static void *bound(struct util_ctx *c, uint64_t addr, uint32_t flags, uint32_t *handle)
+{
+	void *map;
+
+	if (util_bo(c->fd, UTIL_BYTES, SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE, handle))
+		return NULL;
+	if (util_bind(c->fd, c->vm, *handle, addr, UTIL_BYTES, flags))
+		return NULL;
+	map = util_map(c->fd, *handle, UTIL_BYTES);
+	return map == MAP_FAILED ? NULL : map;
+}
+
+int util_setup(struct util_ctx *c, int fd)
+{
+	int ret;
+
+	memset(c, 0, sizeof(*c));
+	c->fd = fd;
+	ret = util_vm(fd, &c->vm);
+	if (!ret)
+		ret = util_queue(fd, c->vm, &c->queue);
+	if (!ret)
+		ret = util_syncobj(fd, &c->syncobj);
+	if (ret)
+		return ret;
+	c->cmds = bound(c, UTIL_CMDS, SILIFLOW_BIND_EXEC, &c->cmds_bo);
+	c->data = bound(c, UTIL_DATA, 0, &c->data_bo);
+	c->prog = bound(c, UTIL_PROG, SILIFLOW_BIND_EXEC, &c->prog_bo);
+	return c->cmds && c->data && c->prog ? 0 : -ENOMEM;
+}
+
+void util_teardown(struct util_ctx *c)
+{
+	struct drm_syncobj_destroy d = { .handle = c->syncobj };
+
+	munmap(c->cmds, UTIL_BYTES);
+	munmap(c->data, UTIL_BYTES);
+	munmap(c->prog, UTIL_BYTES);
+	util_queue_destroy(c->fd, c->queue);
+	util_vm_destroy(c->fd, c->vm);
+	util_bo_close(c->fd, c->cmds_bo);
+	util_bo_close(c->fd, c->data_bo);
+	util_bo_close(c->fd, c->prog_bo);
+	util_ioctl(c->fd, DRM_IOCTL_SYNCOBJ_DESTROY, &d);
+}
+
+int util_run(struct util_ctx *c, uint32_t num_cmds)
+{
+	int ret = util_submit(c->fd, c->queue, UTIL_CMDS, num_cmds, 0, c->syncobj);
+
+	if (!ret)
+		ret = util_syncobj_wait(c->fd, c->syncobj, 60000);
+	return ret ? ret : util_syncobj_error(c->fd, c->syncobj);
+}
+
+void util_cmd_fill(struct util_ctx *c, unsigned int i, uint32_t value, uint32_t words)
+{
+	c->cmds[i] = (union x1_cmd){ .fill = {
+		.hdr.op = X1_CMD_FILL, .dst = UTIL_DATA, .bytes = words * 4ull, .pattern = value,
+		.pattern_bytes = 4, .rows = 1 } };
+}
+
+void util_cmd_wait(struct util_ctx *c, unsigned int i, uint32_t word, uint64_t value)
+{
+	c->cmds[i] = (union x1_cmd){ .sync = {
+		.hdr.op = X1_CMD_WAIT, .addr = UTIL_DATA + word * 4ull, .value = value } };
+}
+
+void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns)
+{
+	c->cmds[i] = (union x1_cmd){ .launch = {
+		.hdr.op = X1_CMD_LAUNCH, .program = UTIL_PROG,
+		.program_bytes = num_insns * X1_INSN_BYTES, .num_insns = num_insns,
+		.grid = { 1, 1, 1 } } };
+}
+
+int util_usable(void)
+{
+	struct util_ctx c;
+	int fd = util_open();
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = util_setup(&c, fd);
+	if (!ret) {
+		util_cmd_fill(&c, 0, 0x5a5aa5a5, 16);
+		ret = util_run(&c, 1);
+		if (!ret && (c.data[0] != 0x5a5aa5a5 || c.data[15] != 0x5a5aa5a5 || c.data[16]))
+			ret = -EBADMSG;
+	}
+	close(fd);
+	return ret;
+}

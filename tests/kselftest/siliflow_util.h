@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the siliflow selftests share: thin wrappers of the ioctls. All return 0
+ * or a negative errno, so that a case can state what it expects.
+ */
+#ifndef SILIFLOW_UTIL_H
+#define SILIFLOW_UTIL_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <drm/siliflow_accel.h>
+#include <x1/x1_cmd.h>
+#include <x1/x1_fault.h>
+#include <x1/x1_isa.h>
+#include <x1/x1_limits.h>
+
+#define ARRAY_SIZE_T(a) (sizeof(a) / sizeof((a)[0]))
+
+/* A pointer that faults, for -EFAULT. */
+#define BAD_POINTER 8ull
+
+/* Where util_setup() puts things. */
+#define UTIL_CMDS  0x10000000ull
+#define UTIL_DATA  0x20000000ull
+#define UTIL_PROG  0x30000000ull
+#define UTIL_BYTES 65536u
+
+int util_open(void);
+int util_ioctl(int fd, unsigned long request, void *arg);
+
+int util_query(int fd, uint32_t type, void *answer, uint32_t size);
+
+int util_bo(int fd, uint64_t size, uint32_t flags, uint32_t *handle);
+int util_bo_close(int fd, uint32_t handle);
+void *util_map(int fd, uint32_t handle, size_t size);
+int util_bo_wait(int fd, uint32_t handle, int64_t timeout_ns);
+
+int util_vm(int fd, uint32_t *vm);
+int util_vm_destroy(int fd, uint32_t vm);
+int util_bind(int fd, uint32_t vm, uint32_t handle, uint64_t addr, uint64_t range, uint32_t flags);
+int util_unbind(int fd, uint32_t vm, uint64_t addr, uint64_t range);
+
+int util_queue(int fd, uint32_t vm, uint32_t *queue);
+int util_queue_destroy(int fd, uint32_t queue);
+int util_queue_state(int fd, uint32_t queue, struct drm_siliflow_queue_state *state);
+
+int util_syncobj(int fd, uint32_t *handle);
+/* 0 = signalled, -ETIME = not within timeout_ms */
+int util_syncobj_wait(int fd, uint32_t handle, int timeout_ms);
+/* What the fence in a syncobj ended with: 0 or a negative errno; -EBUSY = not ended. */
+int util_syncobj_error(int fd, uint32_t handle);
+
+/* Commands in a queue's VM; out = syncobj to signal or 0, in likewise. */
+int util_submit(int fd, uint32_t queue, uint64_t addr, uint32_t num_cmds, uint32_t in,
+		uint32_t out);
+
+/* A VM with a queue, and buffers for commands, data and a program. */
+struct util_ctx {
+	int fd;
+	uint32_t vm, queue, syncobj;
+	uint32_t cmds_bo, data_bo, prog_bo;
+	union x1_cmd *cmds;
+	uint32_t *data;
+	struct x1_insn *prog;
+};
+
+int util_setup(struct util_ctx *c, int fd);
+void util_teardown(struct util_ctx *c);
+/* A second queue on the same VM does not share c->syncobj. */
+int util_run(struct util_ctx *c, uint32_t num_cmds);
+
+/* FILL of data[0..words) in c->cmds[i]. */
+void util_cmd_fill(struct util_ctx *c, unsigned int i, uint32_t value, uint32_t words);
+/* WAIT until data[word .. word + 1] as one number is at least value. */
+void util_cmd_wait(struct util_ctx *c, unsigned int i, uint32_t word, uint64_t value);
+/* LAUNCH of c->prog's first n instructions on a grid of one. */
+void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns);
+
+/* Is the device still there for a new user? 0, or the first error. */
+int util_usable(void);
+
+#endif
