@@ -83,6 +83,20 @@ static int sili_query_clock(struct sili_device *sdev, struct drm_siliflow_query 
 	return sili_answer(args, &c, sizeof(c));
 }
 
+static int sili_query_telemetry(struct sili_device *sdev, struct drm_siliflow_query *args)
+{
+	struct drm_siliflow_query_telemetry t = {
+		.temp_mc = sili_read(sdev, X1_REG_TEMP_MC),
+		.power_mw = sili_read(sdev, X1_REG_POWER_MW),
+		.core_power_mw = sili_read(sdev, X1_REG_CORE_POWER_MW),
+		.util_permille = sili_read(sdev, X1_REG_UTIL_PERMILLE),
+		.energy_core_uj = sili_read64(sdev, X1_REG_ENERGY_CORE_LO),
+		.energy_package_uj = sili_read64(sdev, X1_REG_ENERGY_PKG_LO),
+	};
+
+	return sili_answer(args, &t, sizeof(t));
+}
+
 static int sili_query_health(struct sili_device *sdev, struct drm_siliflow_query *args)
 {
 	u32 i, bytes = BITS_TO_LONGS(sdev->num_mcus) * sizeof(long);
@@ -111,6 +125,7 @@ int sili_ioctl_query(struct drm_device *drm, void *data, struct drm_file *file)
 		[DRM_SILIFLOW_QUERY_FIRMWARE] = sili_query_firmware,
 		[DRM_SILIFLOW_QUERY_CLOCK] = sili_query_clock,
 		[DRM_SILIFLOW_QUERY_MCU_HEALTH] = sili_query_health,
+		[DRM_SILIFLOW_QUERY_TELEMETRY] = sili_query_telemetry,
 	};
 	struct drm_siliflow_query *args = data;
 	int idx, ret;

@@ -76,6 +76,22 @@ int sili_open(struct sili_device **dev, const char *spec, char *err, size_t err_
 void sili_close(struct sili_device *dev);
 int sili_get_info(struct sili_device *dev, struct sili_info *info);
 
+/* Health and use, now. Energies are microjoules since the device's reset. */
+struct sili_status {
+	uint32_t size;		/* in: sizeof(struct sili_status) */
+	int32_t temp_mc;	/* millidegrees Celsius */
+	uint32_t power_mw, core_power_mw;	/* package; arrays and their memories alone */
+	uint32_t util_permille;
+	uint32_t mcus_healthy;
+	uint32_t fw_state;	/* enum x1_fw_state */
+	uint32_t fw_heartbeat;
+	uint64_t energy_core_uj, energy_package_uj;
+	uint64_t hbm_bytes, hbm_used, system_used;
+};
+
+/* -EINVAL (size), -ENODEV. */
+int sili_get_status(struct sili_device *dev, struct sili_status *status);
+
 /* Modelled device clock, cycles. */
 int sili_clock(struct sili_device *dev, uint64_t *cycles);
 

@@ -90,16 +90,28 @@ SILI_EXPORT void sili_close(struct sili_device *dev)
 	free(dev);
 }
 
+/* Fill a caller's struct of `size` bytes, which may be older or newer than ours. */
+static int answer(void *out, uint32_t size, const void *data, size_t bytes)
+{
+	if (size < sizeof(size))
+		return -EINVAL;
+	memset(out, 0, size);
+	memcpy(out, data, size < bytes ? size : bytes);
+	memcpy(out, &size, sizeof(size));
+	return 0;
+}
+
 SILI_EXPORT int sili_get_info(struct sili_device *dev, struct sili_info *info)
 {
-	uint32_t size = info->size;
+	return answer(info, info->size, &dev->info, sizeof(dev->info));
+}
 
-	if (size < 4)
-		return -EINVAL;
-	memset(info, 0, size);
-	memcpy(info, &dev->info, size < sizeof(dev->info) ? size : sizeof(dev->info));
-	info->size = size;
-	return 0;
+SILI_EXPORT int sili_get_status(struct sili_device *dev, struct sili_status *status)
+{
+	struct sili_status now = {0};
+	int ret = dev->be->status(dev, &now);
+
+	return ret ? ret : answer(status, status->size, &now, sizeof(now));
 }
 
 SILI_EXPORT int sili_clock(struct sili_device *dev, uint64_t *cycles)

@@ -210,6 +210,40 @@ static int drm_clock(struct sili_device *dev, uint64_t *cycles)
 	return ret;
 }
 
+static int drm_status(struct sili_device *dev, struct sili_status *st)
+{
+	struct drm_siliflow_query_telemetry t;
+	struct drm_siliflow_query_firmware fw;
+	struct drm_siliflow_query_device d;
+	struct drm_siliflow_query_memory m;
+	int fd = drm_of(dev)->fd;
+	int ret = query(fd, DRM_SILIFLOW_QUERY_DEVICE, &d, sizeof(d));
+
+	if (!ret)
+		ret = query(fd, DRM_SILIFLOW_QUERY_MEMORY, &m, sizeof(m));
+	if (!ret)
+		ret = query(fd, DRM_SILIFLOW_QUERY_FIRMWARE, &fw, sizeof(fw));
+	if (!ret)
+		ret = query(fd, DRM_SILIFLOW_QUERY_TELEMETRY, &t, sizeof(t));
+	if (ret)
+		return ret;
+	*st = (struct sili_status){
+		.temp_mc = t.temp_mc,
+		.power_mw = t.power_mw,
+		.core_power_mw = t.core_power_mw,
+		.util_permille = t.util_permille,
+		.mcus_healthy = d.num_mcus_healthy,
+		.fw_state = fw.state,
+		.fw_heartbeat = fw.heartbeat,
+		.energy_core_uj = t.energy_core_uj,
+		.energy_package_uj = t.energy_package_uj,
+		.hbm_bytes = m.hbm_size,
+		.hbm_used = m.hbm_used,
+		.system_used = m.system_used,
+	};
+	return 0;
+}
+
 /* ---- buffers ---- */
 
 static int bind(struct sili_bo *bo, uint32_t op, uint32_t flags)
@@ -394,6 +428,7 @@ const struct sili_backend sili_backend_drm = {
 	.open = drm_open,
 	.close = drm_close,
 	.clock = drm_clock,
+	.status = drm_status,
 	.bo_new = drm_bo_new,
 	.bo_free = drm_bo_free,
 	.bo_map = drm_bo_map,

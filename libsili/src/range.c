@@ -89,3 +89,12 @@ void sili_ranges_give(struct sili_ranges *r, uint64_t start, uint64_t bytes)
 		(void)insert(r, i, (struct sili_range){start, end});
 	}
 }
+
+uint64_t sili_ranges_free(const struct sili_ranges *r)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		sum += r->free[i].end - r->free[i].start;
+	return sum;
+}

@@ -35,6 +35,7 @@ void sili_ranges_fini(struct sili_ranges *r);
 /* 0 = no room; align is a power of two. */
 uint64_t sili_ranges_take(struct sili_ranges *r, uint64_t bytes, uint64_t align);
 void sili_ranges_give(struct sili_ranges *r, uint64_t start, uint64_t bytes);
+uint64_t sili_ranges_free(const struct sili_ranges *r);
 
 /* ---- objects ---- */
 
@@ -106,6 +107,7 @@ struct sili_backend {
 	int (*open)(struct sili_device *dev, const char *arg, char *err, size_t err_len);
 	void (*close)(struct sili_device *dev);
 	int (*clock)(struct sili_device *dev, uint64_t *cycles);
+	int (*status)(struct sili_device *dev, struct sili_status *status);
 	/* Allocate bo->mapped bytes, zeroed, and map them at bo->dva. */
 	int (*bo_new)(struct sili_bo *bo);
 	void (*bo_free)(struct sili_bo *bo);

@@ -87,6 +87,19 @@ TEST_F(query, clock_and_health)
 		EXPECT_EQ(~0ull, map[i]);
 }
 
+TEST_F(query, telemetry)
+{
+	struct drm_siliflow_query_telemetry t;
+
+	memset(&t, 0xff, sizeof(t));
+	ASSERT_EQ(0, util_query(self->fd, DRM_SILIFLOW_QUERY_TELEMETRY, &t, sizeof(t)));
+	EXPECT_LT(0, t.temp_mc);
+	EXPECT_LT(0, t.power_mw);
+	EXPECT_LE(t.core_power_mw, t.power_mw);
+	EXPECT_LE(t.util_permille, 1000);
+	EXPECT_LE(t.energy_core_uj, t.energy_package_uj);
+}
+
 /* The size alone, a short answer, and one longer than the kernel's. */
 TEST_F(query, sizes)
 {
@@ -110,7 +123,7 @@ TEST_F(query, sizes)
 
 TEST_F(query, bad_input)
 {
-	struct drm_siliflow_query q = { .type = 5 };
+	struct drm_siliflow_query q = { .type = DRM_SILIFLOW_QUERY_TELEMETRY + 1 };
 	uint32_t none = 0;
 
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
@@ -118,7 +131,7 @@ TEST_F(query, bad_input)
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
 	q = (struct drm_siliflow_query){ .pad = 1 };
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
-	for (uint32_t type = 0; type <= DRM_SILIFLOW_QUERY_MCU_HEALTH; type++) {
+	for (uint32_t type = 0; type <= DRM_SILIFLOW_QUERY_TELEMETRY; type++) {
 		q = (struct drm_siliflow_query){ .type = type, .size = 8, .ptr = BAD_POINTER };
 		EXPECT_EQ(-EFAULT, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
 	}

@@ -15,6 +15,7 @@
  *    file, start at 1; 0 is no handle.
  *  - Every addition raises the driver's minor version; history:
  *    1.0: query, BO, VM, bind, queue, submit.
+ *    1.1: DRM_SILIFLOW_QUERY_TELEMETRY.
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -29,7 +30,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	0
+#define SILIFLOW_DRIVER_MINOR	1
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -58,6 +59,8 @@ enum drm_siliflow_query_type {
 	DRM_SILIFLOW_QUERY_CLOCK = 3,
 	/** @DRM_SILIFLOW_QUERY_MCU_HEALTH: bitmap, one bit per MCU, 1 = healthy */
 	DRM_SILIFLOW_QUERY_MCU_HEALTH = 4,
+	/** @DRM_SILIFLOW_QUERY_TELEMETRY: struct drm_siliflow_query_telemetry; since 1.1 */
+	DRM_SILIFLOW_QUERY_TELEMETRY = 5,
 };
 
 /**
@@ -162,6 +165,22 @@ struct drm_siliflow_query_clock {
 	__u64 device_cycles;
 	/** @monotonic_ns: CLOCK_MONOTONIC */
 	__u64 monotonic_ns;
+};
+
+/** struct drm_siliflow_query_telemetry - what the energy model says */
+struct drm_siliflow_query_telemetry {
+	/** @temp_mc: millidegrees Celsius */
+	__s32 temp_mc;
+	/** @power_mw: package power */
+	__u32 power_mw;
+	/** @core_power_mw: arrays, scratchpads, accumulators, leakage */
+	__u32 core_power_mw;
+	/** @util_permille: MCUs' occupied time over the last window of device time */
+	__u32 util_permille;
+	/** @energy_core_uj: microjoules since the device's reset */
+	__u64 energy_core_uj;
+	/** @energy_package_uj: the same of the package */
+	__u64 energy_package_uj;
 };
 
 /* --- buffers ----------------------------------------------------------- */

@@ -388,11 +388,35 @@ static int sim_clock(struct sili_device *dev, uint64_t *cycles)
 	return 0;
 }
 
+static int sim_status(struct sili_device *dev, struct sili_status *st)
+{
+	struct sim *s = dev->priv;
+
+	pthread_mutex_lock(&s->lock);
+	*st = (struct sili_status){
+		.temp_mc = (int32_t)sim_read(s, X1_REG_TEMP_MC),
+		.power_mw = sim_read(s, X1_REG_POWER_MW),
+		.core_power_mw = sim_read(s, X1_REG_CORE_POWER_MW),
+		.util_permille = sim_read(s, X1_REG_UTIL_PERMILLE),
+		.mcus_healthy = sim_read(s, X1_REG_MCU_HEALTHY),
+		.fw_state = sim_read(s, X1_REG_FW_STATE),
+		.fw_heartbeat = sim_read(s, X1_REG_FW_HEARTBEAT),
+		.energy_core_uj = sim_read64(s, X1_REG_ENERGY_CORE_LO),
+		.energy_package_uj = sim_read64(s, X1_REG_ENERGY_PKG_LO),
+		.hbm_bytes = s->cfg.hbm_bytes,
+		.hbm_used = s->cfg.hbm_bytes - sili_ranges_free(&s->hbm_free),
+		.system_used = SIM_BUS_END - SIM_BUS_START - sili_ranges_free(&s->bus_free),
+	};
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
 const struct sili_backend sili_backend_sim = {
 	.name = "sim",
 	.open = sim_open,
 	.close = sim_close,
 	.clock = sim_clock,
+	.status = sim_status,
 	.bo_new = sim_bo_new,
 	.bo_free = sim_bo_free,
 	.bo_map = sim_bo_map,

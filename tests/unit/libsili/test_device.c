@@ -141,6 +141,40 @@ static void test_memory(void **state)
 	sili_close(dev);
 }
 
+/* What buffers take shows, and goes away again; a run costs energy. */
+static void test_status(void **state)
+{
+	struct sili_status before = {.size = sizeof(before)}, during = before, after = before;
+	struct sili_device *dev = t_open("sim:hbm=64M,mcus=8");
+	struct sili_queue *q = t_queue(dev);
+	struct sili_bo *hbm, *sys;
+	union x1_cmd cmd;
+
+	(void)state;
+	assert_int_equal(sili_get_status(dev, &before), 0);
+	hbm = t_bo(dev, 8 << 20, SILI_HBM);
+	sys = t_bo(dev, 4 << 20, SILI_SYSTEM);
+	sili_cmd_copy(&cmd, sili_bo_dva(hbm), sili_bo_dva(sys), 4 << 20);
+	t_run(q, &cmd, 1, 0);
+	assert_int_equal(sili_get_status(dev, &during), 0);
+	assert_int_equal(during.hbm_bytes, 64 << 20);
+	assert_in_range(during.hbm_used - before.hbm_used, 8 << 20, (8 << 20) + (64 << 10));
+	assert_int_equal(during.system_used, before.system_used + (4 << 20));
+	assert_int_equal(during.mcus_healthy, 8);
+	assert_int_equal(during.fw_state, X1_FW_STATE_READY);
+	assert_true(during.energy_package_uj > before.energy_package_uj);
+	assert_true(during.temp_mc > 0);
+	sili_bo_free(hbm);
+	sili_bo_free(sys);
+	assert_int_equal(sili_get_status(dev, &after), 0);
+	assert_int_equal(after.system_used, before.system_used);
+	assert_in_range(after.hbm_used, before.hbm_used, before.hbm_used + (64 << 10));
+	after.size = 2;
+	assert_int_equal(sili_get_status(dev, &after), -EINVAL);
+	sili_queue_free(q);
+	sili_close(dev);
+}
+
 static void test_two_devices(void **state)
 {
 	struct sili_device *a = t_open("sim:hbm=64M"), *b = t_open("sim:hbm=64M");
@@ -167,9 +201,9 @@ static void test_two_devices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options),     cmocka_unit_test(test_firmware),
-		cmocka_unit_test(test_info_sizes),  cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_two_devices),
+		cmocka_unit_test(test_options),    cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_info_sizes), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_status),     cmocka_unit_test(test_two_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
