@@ -46,7 +46,11 @@ static void sili_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt)
  */
 static bool sili_eviction_valuable(struct ttm_buffer_object *bo, const struct ttm_place *place)
 {
-	if (bo->resource->mem_type != TTM_PL_VRAM && !drm_dev_is_unplugged(bo->base.dev))
+	struct ttm_resource_manager *system = ttm_manager_type(bo->bdev, TTM_PL_TT);
+
+	if (bo->resource->mem_type != TTM_PL_VRAM)
+		return false;
+	if (ttm_resource_manager_usage(system) + bo->base.size > system->size << PAGE_SHIFT)
 		return false;
 	return ttm_bo_eviction_valuable(bo, place);
 }
@@ -129,8 +133,11 @@ static struct ttm_device_funcs sili_ttm_funcs = {
 	.io_mem_reserve = sili_io_mem_reserve,
 };
 
+/* The last buffer has gone: buffers live until their files close, unplugged or not. */
 static void sili_ttm_release(struct drm_device *drm, void *arg)
 {
+	ttm_range_man_fini(arg, TTM_PL_TT);
+	ttm_range_man_fini(arg, TTM_PL_VRAM);
 	ttm_device_fini(arg);
 }
 
@@ -156,19 +163,26 @@ int sili_ttm_init(struct sili_device *sdev)
 	if (ret)
 		return ret;
 	/* As much as TTM keeps in memory before it swaps. */
-	ret = ttm_range_man_init(&sdev->ttm, TTM_PL_TT, true, totalram_pages() / 2);
-	if (ret)
-		ttm_range_man_fini(&sdev->ttm, TTM_PL_VRAM);
-	return ret;
+	return ttm_range_man_init(&sdev->ttm, TTM_PL_TT, true, totalram_pages() / 2);
 }
 
 /*
  * sili_ttm_unplug() - drop what lies in HBM and in mapped system memory
+ *
+ * Buffers stay, without contents. Nothing is mapped for the device any more.
  */
 void sili_ttm_unplug(struct sili_device *sdev)
 {
-	ttm_range_man_fini(&sdev->ttm, TTM_PL_VRAM);
-	ttm_range_man_fini(&sdev->ttm, TTM_PL_TT);
+	static const u32 types[] = { TTM_PL_VRAM, TTM_PL_TT };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		struct ttm_resource_manager *man = ttm_manager_type(&sdev->ttm, types[i]);
+
+		/* Probing may have failed before there was one. */
+		if (man)
+			ttm_resource_manager_evict_all(&sdev->ttm, man);
+	}
 }
 
 static void sili_bo_places(u32 flags, struct ttm_place places[2], struct ttm_placement *placement)
@@ -248,7 +262,8 @@ void sili_ttm_unpin(struct sili_bo *bo)
 {
 	dma_resv_lock(bo->base.base.resv, NULL);
 	ttm_bo_unpin(&bo->base);
-	dma_resv_unlock(bo->base.base.resv);
+	/* Also puts it back on the list of what can be evicted. */
+	ttm_bo_unreserve(&bo->base);
 }
 
 /*

@@ -190,7 +190,10 @@ TEST_F(bo_bad, create)
 		  util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_BO_CREATE, (void *)BAD_POINTER));
 }
 
-/* HBM and what may be evicted from it taken: an error, and all of it back afterwards. */
+/*
+ * HBM and what may be evicted from it taken: an error, and all of it back
+ * afterwards. What was evicted on the way may still be in system memory.
+ */
 TEST_F(bo_bad, out_of_hbm)
 {
 	struct drm_siliflow_query_memory before, after;
@@ -208,8 +211,8 @@ TEST_F(bo_bad, out_of_hbm)
 	while (n)
 		ASSERT_EQ(0, util_bo_close(self->fd, bo[--n]));
 	ASSERT_EQ(0, util_query(self->fd, DRM_SILIFLOW_QUERY_MEMORY, &after, sizeof(after)));
-	EXPECT_EQ(before.hbm_used, after.hbm_used);
-	EXPECT_EQ(before.system_used, after.system_used);
+	EXPECT_EQ(before.hbm_used + before.system_used, after.hbm_used + after.system_used);
+	EXPECT_GE(before.hbm_used, after.hbm_used);
 }
 
 TEST_F(bo_bad, mmap_offset)
