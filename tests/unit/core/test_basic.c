@@ -18,7 +18,7 @@ static void run_basic(struct t_host *t)
 
 	t_queue(t, 0, &(struct t_qopt){.rptr_addr = T_KDATA + 8});
 	t_fence(t, 0, T_KDATA, 1, 0);
-	/* REQ-CMD: FILL, COPY in all directions */
+	/* REQ-DEV-022, REQ-DEV-032: FILL, COPY in all directions */
 	c = t_cmd_fill(T_UDATA, 1 << 20, 0x1122334455667788ull, 8);
 	t_push(t, 0, &c);
 	c = t_cmd_copy(T_UDATA, T_USYS + 12, (1 << 20) - 13);
@@ -129,7 +129,7 @@ static void test_coalesce(void **state)
 
 	(void)state;
 	t_queue(t, 1, &(struct t_qopt){.vector = 9});
-	/* by count: eight fences, two interrupts */
+	/* REQ-DEV-061: by count: eight fences, two interrupts */
 	t_wr(t, X1_REG_COALESCE, 4 | 0xffff << 8);
 	for (uint32_t i = 1; i <= 8; i++) {
 		c = t_cmd_sync(X1_CMD_FENCE, T_KDATA, i, X1_FENCE_IRQ);
@@ -196,7 +196,7 @@ static void test_call(void **state)
 	assert_int_equal(t->hbm[t->udata + 98 * 16], 98);
 	assert_int_equal(*(uint64_t *)(t->hbm + t->udata + 4096), 5);
 	t_sync(t, 0);
-	/* REQ-CMD: privilege drops: the ring VM's memory is out of reach */
+	/* REQ-DEV-031: privilege drops: the ring VM's memory is out of reach */
 	u[0] = t_cmd_sync(X1_CMD_FENCE, T_KDATA + 8, 0x666, 0);
 	c = t_cmd_call(T_UDATA + (1 << 20), 1);
 	t_push(t, 0, &c);
