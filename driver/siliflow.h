@@ -13,6 +13,7 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -38,6 +39,8 @@
 
 #define SILI_NAME		"siliflow"
 #define SILI_MAX_QUEUES_FILE	8
+/* The firmware's last log entries, kept for when it is dead. */
+#define SILI_FW_LOG_ENTRIES	64
 
 /* First part of HBM, the driver's own: rings and fences, firmware, page tables. */
 #define SILI_RING_LOG2		8
@@ -62,6 +65,7 @@ static_assert(X1_FW_MAX_BYTES <= X1_HUGE_SIZE);
 #define SILI_VA_END		BIT_ULL(X1_DVA_BITS)
 
 struct firmware;
+struct drm_printer;
 struct sili_device;
 struct sili_queue;
 
@@ -109,6 +113,8 @@ struct sili_device {
 	u32 hbm_epoch;
 	u32 num_mcus;
 	u32 num_vms;
+	u64 clock_hz;
+	u64 serial;
 	const struct firmware *fw;
 
 	/** @index_lock: registers that are read in two steps: clock, MCU health */
@@ -121,6 +127,19 @@ struct sili_device {
 	struct work_struct event_work;
 	struct work_struct reset_work;
 	bool irqs_live;
+
+	/** @fw_pull_lock: one reader of the firmware's log; taken before mbox_lock */
+	struct mutex fw_pull_lock;
+	/** @fw_log_lock: protects @fw_log and @fw_log_total */
+	spinlock_t fw_log_lock;
+	struct x1_mbox_log fw_log[SILI_FW_LOG_ENTRIES];
+	u32 fw_log_total;
+	/** @fw_log_next: position to read next; 0 after a boot */
+	u32 fw_log_next;
+	/** @resets: resets of the device logic with users, for operators */
+	atomic_t resets;
+	/** @energy_base: microjoules before the last reset, core and package */
+	u64 energy_base[2];
 
 	/** @mbox_lock: one request at a time */
 	struct mutex mbox_lock;
@@ -164,6 +183,8 @@ struct sili_file {
 	struct xarray vms;
 	struct xarray queues;
 	u32 num_queues;
+	/** @cycles: device cycles of queues that have been closed */
+	u64 cycles;
 };
 
 /** struct sili_bo - buffer */
@@ -217,12 +238,20 @@ struct sili_queue {
 	int error;
 	/** @state: what QUEUE_STATE reports beside the counters; protected by hwq->lock */
 	struct drm_siliflow_queue_state state;
+	/** @cycles: device cycles before the slot was last started; protected by hwq->lock */
+	u64 cycles;
+	/** @counting: the slot's own counter goes on top of @cycles; protected by hwq->lock */
+	bool counting;
+	/** @pid, @comm: who made it, for operators */
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
 };
 
 /* siliflow_device.c */
 int sili_device_init(struct sili_device *sdev);
 void sili_device_start_irqs(struct sili_device *sdev);
 void sili_device_unplug(struct sili_device *sdev);
+u64 sili_energy(struct sili_device *sdev, bool package);
 
 static inline u32 sili_read(struct sili_device *sdev, u32 reg)
 {
@@ -239,6 +268,19 @@ static inline u64 sili_read64(struct sili_device *sdev, u32 reg)
 	return lo_hi_readq(sdev->regs + reg);
 }
 
+/* A counter whose halves cannot be read at once. */
+static inline u64 sili_read_counter(struct sili_device *sdev, u32 reg)
+{
+	u32 lo, hi, again = sili_read(sdev, reg + 4);
+
+	do {
+		hi = again;
+		lo = sili_read(sdev, reg);
+		again = sili_read(sdev, reg + 4);
+	} while (again != hi);
+	return (u64)hi << 32 | lo;
+}
+
 static inline u32 sili_q_read(struct sili_hwq *hwq, u32 reg)
 {
 	return sili_read(hwq->sdev, X1_REG_QUEUE(hwq->index) + reg);
@@ -251,6 +293,26 @@ static inline u64 sili_q_read64(struct sili_hwq *hwq, u32 reg)
 
 /* siliflow_query.c */
 int sili_ioctl_query(struct drm_device *drm, void *data, struct drm_file *file);
+void sili_mcu_health(struct sili_device *sdev, unsigned long *map);
+u64 sili_clock(struct sili_device *sdev, u64 *monotonic_ns);
+
+/* siliflow_fdinfo.c */
+void sili_show_fdinfo(struct drm_printer *p, struct drm_file *file);
+
+/* siliflow_hwmon.c */
+int sili_hwmon_init(struct sili_device *sdev);
+
+/* siliflow_sysfs.c */
+int sili_sysfs_init(struct sili_device *sdev);
+
+/* siliflow_debugfs.c */
+void sili_debugfs_init(struct sili_device *sdev);
+
+/* siliflow_print.c */
+void sili_print_device(struct sili_device *sdev, struct drm_printer *p);
+void sili_print_firmware(struct sili_device *sdev, struct drm_printer *p);
+void sili_print_queues(struct sili_device *sdev, struct drm_printer *p);
+void sili_print_vms(struct sili_device *sdev, struct drm_printer *p);
 
 /* siliflow_irq.c */
 int sili_irq_init(struct sili_device *sdev);
@@ -259,6 +321,8 @@ void sili_irq_fini(struct sili_device *sdev);
 /* siliflow_fw.c */
 int sili_fw_load(struct sili_device *sdev);
 int sili_fw_boot(struct sili_device *sdev);
+void sili_fw_log_pull(struct sili_device *sdev);
+u32 sili_fw_log_copy(struct sili_device *sdev, struct x1_mbox_log *out);
 
 /* siliflow_mbox.c */
 int sili_mbox(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32 num_args,
@@ -317,6 +381,8 @@ struct sili_queue *sili_queue_lookup(struct sili_file *sfile, u32 handle);
 void sili_queue_close(struct sili_queue *queue);
 void sili_queue_put(struct sili_queue *queue);
 void sili_queue_drain_module(void);
+u64 sili_queue_cycles(struct sili_queue *queue);
+void sili_queue_fold_cycles(struct sili_queue *queue);
 u64 sili_max_budget(void);
 
 /* siliflow_sched.c */

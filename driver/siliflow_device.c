@@ -58,10 +58,13 @@ static int sili_identify(struct sili_device *sdev)
 				     version >> 16, version & 0xffff);
 	sdev->num_mcus = sili_read(sdev, X1_REG_NUM_MCUS);
 	sdev->num_vms = sili_read(sdev, X1_REG_NUM_VMS);
+	sdev->clock_hz = sili_read64(sdev, X1_REG_CLOCK_HZ_LO);
+	sdev->serial = sili_read64(sdev, X1_REG_SERIAL_LO);
 	sdev->num_hwqs = min(sili_read(sdev, X1_REG_NUM_QUEUES), X1_NUM_QUEUES);
 	sdev->db_offset = sili_read(sdev, X1_REG_DB_OFFSET);
 	sdev->db_stride = sili_read(sdev, X1_REG_DB_STRIDE);
 	if (!sdev->num_mcus || sdev->num_vms <= SILI_VM_FIRST || !sdev->num_hwqs ||
+	    !sdev->clock_hz ||
 	    sdev->db_offset + (u64)sdev->num_hwqs * sdev->db_stride >
 	    pci_resource_len(sdev->pdev, X1_PCI_BAR_REGS))
 		return dev_err_probe(dev, -ENODEV, "capability registers make no sense\n");
@@ -79,6 +82,8 @@ static void sili_locks_init(struct sili_device *sdev)
 	mutex_init(&sdev->vm_lock);
 	mutex_init(&sdev->hwq_lock);
 	mutex_init(&sdev->unplug_lock);
+	mutex_init(&sdev->fw_pull_lock);
+	spin_lock_init(&sdev->fw_log_lock);
 	INIT_LIST_HEAD(&sdev->vms);
 	atomic64_set(&sdev->qevents, 0);
 	sili_reset_init(sdev);
@@ -91,6 +96,15 @@ void sili_device_start_irqs(struct sili_device *sdev)
 {
 	sili_write(sdev, X1_REG_IRQ_PENDING, X1_IRQ_ALL);
 	sili_write(sdev, X1_REG_IRQ_ENABLE, X1_IRQ_ALL);
+}
+
+/*
+ * sili_energy() - microjoules since probing, of the package or the core
+ */
+u64 sili_energy(struct sili_device *sdev, bool package)
+{
+	return sdev->energy_base[package] +
+	       sili_read_counter(sdev, package ? X1_REG_ENERGY_PKG_LO : X1_REG_ENERGY_CORE_LO);
 }
 
 static int sili_start(struct sili_device *sdev)

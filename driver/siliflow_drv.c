@@ -72,6 +72,7 @@ static const struct drm_driver sili_driver = {
 	.ioctls = sili_ioctls,
 	.num_ioctls = ARRAY_SIZE(sili_ioctls),
 	.fops = &sili_fops,
+	.show_fdinfo = sili_show_fdinfo,
 	.name = SILI_NAME,
 	.desc = "SiliFlow X1 accelerator",
 	.date = "20261124",
@@ -79,25 +80,7 @@ static const struct drm_driver sili_driver = {
 	.minor = SILIFLOW_DRIVER_MINOR,
 };
 
-/* ---- sysfs: N of /dev/siliN, for the udev rule ---- */
-
-static ssize_t siliflow_index_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	struct sili_device *sdev = dev_get_drvdata(dev);
-
-	return sysfs_emit(buf, "%u\n", sdev->index);
-}
-
-static DEVICE_ATTR_RO(siliflow_index);
-
-static struct attribute *sili_attrs[] = {
-	&dev_attr_siliflow_index.attr,
-	NULL,
-};
-
-static const struct attribute_group sili_group = {
-	.attrs = sili_attrs,
-};
+/* ---- N of /dev/siliN ---- */
 
 static void sili_index_free(void *arg)
 {
@@ -113,9 +96,7 @@ static int sili_index_init(struct sili_device *sdev)
 	if (ret < 0)
 		return ret;
 	sdev->index = ret;
-	ret = devm_add_action_or_reset(sdev->drm.dev, sili_index_free, sdev);
-	/* There before the uevent of the device node. */
-	return ret ? ret : devm_device_add_group(sdev->drm.dev, &sili_group);
+	return devm_add_action_or_reset(sdev->drm.dev, sili_index_free, sdev);
 }
 
 /* ---- PCI ---- */
@@ -139,7 +120,13 @@ static int sili_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = sili_device_init(sdev);
 	if (ret)
 		return ret;
-	ret = drm_dev_register(&sdev->drm, 0);
+	sili_debugfs_init(sdev);
+	ret = sili_hwmon_init(sdev);
+	/* There before the uevent of the device node. */
+	if (!ret)
+		ret = sili_sysfs_init(sdev);
+	if (!ret)
+		ret = drm_dev_register(&sdev->drm, 0);
 	if (ret) {
 		sili_device_unplug(sdev);
 		return dev_err_probe(&pdev->dev, ret, "cannot register\n");

@@ -30,6 +30,7 @@ int sili_fw_boot(struct sili_device *sdev)
 	struct device *dev = sdev->drm.dev;
 	u32 abi;
 
+	WRITE_ONCE(sdev->fw_log_next, 0);
 	memcpy_toio(sdev->hbm + SILI_FW_OFFSET, fw->data, fw->size);
 	/* The image has left the write-combining buffers before the boot ROM reads it. */
 	wmb();
@@ -61,6 +62,53 @@ int sili_fw_boot(struct sili_device *sdev)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* ---- the firmware's log ---- */
+
+/**
+ * sili_fw_log_pull() - read what the firmware has logged since the last time
+ * @sdev: device, inside drm_dev_enter()
+ */
+void sili_fw_log_pull(struct sili_device *sdev)
+{
+	union {
+		struct x1_mbox_log log;
+		u32 word[X1_MBOX_ARGS];
+	} reply;
+	u32 i, next;
+
+	mutex_lock(&sdev->fw_pull_lock);
+	for (i = 0; i < SILI_FW_LOG_ENTRIES; i++) {
+		next = READ_ONCE(sdev->fw_log_next);
+		if (next == sili_read(sdev, X1_REG_FW_LOG_HEAD) ||
+		    sili_mbox(sdev, X1_MBOX_LOG_READ, &next, 1, reply.word))
+			break;
+		spin_lock(&sdev->fw_log_lock);
+		sdev->fw_log[sdev->fw_log_total++ % SILI_FW_LOG_ENTRIES] = reply.log;
+		sdev->fw_log_next = reply.log.position + 1;
+		spin_unlock(&sdev->fw_log_lock);
+	}
+	mutex_unlock(&sdev->fw_pull_lock);
+}
+
+/**
+ * sili_fw_log_copy() - the kept part of the log, oldest entry first
+ * @sdev: device
+ * @out: room for SILI_FW_LOG_ENTRIES
+ *
+ * Return: number of entries.
+ */
+u32 sili_fw_log_copy(struct sili_device *sdev, struct x1_mbox_log *out)
+{
+	u32 i, n;
+
+	spin_lock(&sdev->fw_log_lock);
+	n = min(sdev->fw_log_total, SILI_FW_LOG_ENTRIES);
+	for (i = 0; i < n; i++)
+		out[i] = sdev->fw_log[(sdev->fw_log_total - n + i) % SILI_FW_LOG_ENTRIES];
+	spin_unlock(&sdev->fw_log_lock);
+	return n;
 }
 
 static void sili_fw_release(void *fw)

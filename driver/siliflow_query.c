@@ -36,8 +36,8 @@ static int sili_query_device(struct sili_device *sdev, struct drm_siliflow_query
 		.l2_latency = sili_read(sdev, X1_REG_L2_LATENCY),
 		.pcie_latency = sili_read(sdev, X1_REG_PCIE_LATENCY),
 		.num_mcus_healthy = sili_read(sdev, X1_REG_MCU_HEALTHY),
-		.clock_hz = sili_read64(sdev, X1_REG_CLOCK_HZ_LO),
-		.serial = sili_read64(sdev, X1_REG_SERIAL_LO),
+		.clock_hz = sdev->clock_hz,
+		.serial = sdev->serial,
 		.max_budget = sili_max_budget(),
 		.va_start = SILI_VA_START,
 		.va_end = SILI_VA_END,
@@ -71,15 +71,27 @@ static int sili_query_firmware(struct sili_device *sdev, struct drm_siliflow_que
 	return sili_answer(args, &f, sizeof(f));
 }
 
+/*
+ * sili_clock() - the device's clock, and where asked the host's at that moment
+ */
+u64 sili_clock(struct sili_device *sdev, u64 *monotonic_ns)
+{
+	u64 cycles;
+
+	/* One reader at a time: LO latches HI. */
+	mutex_lock(&sdev->index_lock);
+	cycles = sili_read64(sdev, X1_REG_CLOCK_LO);
+	if (monotonic_ns)
+		*monotonic_ns = ktime_get_ns();
+	mutex_unlock(&sdev->index_lock);
+	return cycles;
+}
+
 static int sili_query_clock(struct sili_device *sdev, struct drm_siliflow_query *args)
 {
 	struct drm_siliflow_query_clock c;
 
-	/* One reader at a time: LO latches HI. */
-	mutex_lock(&sdev->index_lock);
-	c.device_cycles = sili_read64(sdev, X1_REG_CLOCK_LO);
-	c.monotonic_ns = ktime_get_ns();
-	mutex_unlock(&sdev->index_lock);
+	c.device_cycles = sili_clock(sdev, &c.monotonic_ns);
 	return sili_answer(args, &c, sizeof(c));
 }
 
@@ -90,28 +102,38 @@ static int sili_query_telemetry(struct sili_device *sdev, struct drm_siliflow_qu
 		.power_mw = sili_read(sdev, X1_REG_POWER_MW),
 		.core_power_mw = sili_read(sdev, X1_REG_CORE_POWER_MW),
 		.util_permille = sili_read(sdev, X1_REG_UTIL_PERMILLE),
-		.energy_core_uj = sili_read64(sdev, X1_REG_ENERGY_CORE_LO),
-		.energy_package_uj = sili_read64(sdev, X1_REG_ENERGY_PKG_LO),
+		.energy_core_uj = sili_read_counter(sdev, X1_REG_ENERGY_CORE_LO),
+		.energy_package_uj = sili_read_counter(sdev, X1_REG_ENERGY_PKG_LO),
 	};
 
 	return sili_answer(args, &t, sizeof(t));
 }
 
-static int sili_query_health(struct sili_device *sdev, struct drm_siliflow_query *args)
+/*
+ * sili_mcu_health() - a bit per MCU, 1 = takes work
+ */
+void sili_mcu_health(struct sili_device *sdev, unsigned long *map)
 {
-	u32 i, bytes = BITS_TO_LONGS(sdev->num_mcus) * sizeof(long);
-	unsigned long *map;
-	int ret;
+	u32 i;
 
-	map = bitmap_zalloc(sdev->num_mcus, GFP_KERNEL);
-	if (!map)
-		return -ENOMEM;
 	mutex_lock(&sdev->index_lock);
 	for (i = 0; i < sdev->num_mcus; i++) {
 		sili_write(sdev, X1_REG_MCU_INDEX, i);
 		__assign_bit(i, map, sili_read(sdev, X1_REG_MCU_HEALTH));
 	}
 	mutex_unlock(&sdev->index_lock);
+}
+
+static int sili_query_health(struct sili_device *sdev, struct drm_siliflow_query *args)
+{
+	u32 bytes = BITS_TO_LONGS(sdev->num_mcus) * sizeof(long);
+	unsigned long *map;
+	int ret;
+
+	map = bitmap_zalloc(sdev->num_mcus, GFP_KERNEL);
+	if (!map)
+		return -ENOMEM;
+	sili_mcu_health(sdev, map);
 	ret = sili_answer(args, map, bytes);
 	bitmap_free(map);
 	return ret;

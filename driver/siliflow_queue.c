@@ -62,6 +62,45 @@ struct sili_queue *sili_queue_lookup(struct sili_file *sfile, u32 handle)
 	return queue;
 }
 
+/* ---- counters ---- */
+
+static u64 sili_queue_cycles_locked(struct sili_queue *queue)
+{
+	u64 cycles = queue->cycles, now;
+	int idx;
+
+	if (!queue->counting || !drm_dev_enter(&queue->sdev->drm, &idx))
+		return cycles;
+	now = sili_read_counter(queue->sdev, X1_REG_QUEUE(queue->hwq->index) + X1_Q_CYCLES_LO);
+	drm_dev_exit(idx);
+	/* All ones: the device has gone. */
+	return now == U64_MAX ? cycles : cycles + now;
+}
+
+/*
+ * sili_queue_cycles() - device cycles that a queue's commands took so far
+ */
+u64 sili_queue_cycles(struct sili_queue *queue)
+{
+	u64 cycles;
+
+	spin_lock_irq(&queue->hwq->lock);
+	cycles = sili_queue_cycles_locked(queue);
+	spin_unlock_irq(&queue->hwq->lock);
+	return cycles;
+}
+
+/*
+ * sili_queue_fold_cycles() - keep a queue's cycles: its slot is about to lose them
+ */
+void sili_queue_fold_cycles(struct sili_queue *queue)
+{
+	spin_lock_irq(&queue->hwq->lock);
+	queue->cycles = sili_queue_cycles_locked(queue);
+	queue->counting = false;
+	spin_unlock_irq(&queue->hwq->lock);
+}
+
 /* ---- hardware ---- */
 
 static int sili_hwq_create(struct sili_queue *queue, const struct drm_siliflow_queue_create *args)
@@ -110,10 +149,12 @@ static int sili_queue_start(struct sili_queue *queue, const struct drm_siliflow_
 	hwq->wptr = 0;
 	hwq->last_progress = 0;
 	ret = sili_hwq_create(queue, args);
-	if (!ret)
+	if (!ret) {
+		queue->counting = true;
 		hwq->queue = queue;
-	else if (ret != -ENODEV && ret != -ETIMEDOUT)
+	} else if (ret != -ENODEV && ret != -ETIMEDOUT) {
 		ret = -EIO;
+	}
 unlock:
 	mutex_unlock(&sdev->hwq_lock);
 	return ret;
@@ -161,6 +202,8 @@ static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_v
 	mutex_init(&queue->submit_lock);
 	queue->sdev = sdev;
 	queue->open = true;
+	queue->pid = task_tgid_nr(current);
+	get_task_comm(queue->comm, current);
 	queue->state.fault_mcu = X1_FAULT_MCU_NONE;
 	queue->state.fault_pc = U32_MAX;
 	queue->vm = vm;
@@ -273,7 +316,14 @@ int sili_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file
 
 	if (args->pad)
 		return -EINVAL;
+	mutex_lock(&sfile->lock);
 	queue = xa_erase(&sfile->queues, args->queue);
+	if (queue) {
+		/* The file's sum never goes backwards. */
+		sili_queue_fold_cycles(queue);
+		sfile->cycles += queue->cycles;
+	}
+	mutex_unlock(&sfile->lock);
 	if (!queue)
 		return -ENOENT;
 	vm = queue->vm;
@@ -309,7 +359,7 @@ int sili_ioctl_queue_state(struct drm_device *drm, void *data, struct drm_file *
 	*args = queue->state;
 	spin_unlock_irq(&hwq->lock);
 	args->queue = handle;
-	args->cycles = sili_q_read64(hwq, X1_Q_CYCLES_LO);
+	args->cycles = sili_queue_cycles(queue);
 	args->progress = sili_q_read64(hwq, X1_Q_PROGRESS_LO);
 	drm_dev_exit(idx);
 	sili_queue_put(queue);

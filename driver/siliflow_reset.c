@@ -4,6 +4,7 @@
  * device that does not come back is unplugged, not left half alive.
  */
 #include "siliflow.h"
+#include "siliflow_trace.h"
 
 /*
  * sili_reset_halt() - reset the device logic: it does nothing any more
@@ -84,6 +85,7 @@ void sili_reset_init(struct sili_device *sdev)
  */
 void sili_reset_schedule(struct sili_device *sdev, const char *why)
 {
+	trace_siliflow_reset(sdev->index, "device", why);
 	if (queue_work(system_unbound_wq, &sdev->reset_work))
 		dev_warn(sdev->drm.dev, "%s: device reset\n", why);
 }

@@ -12,6 +12,7 @@
 
 #include "siliflow.h"
 #include "siliflow_job.h"
+#include "siliflow_trace.h"
 
 /* One job may have ended, with its ring entries not yet given back. */
 #define SILI_MAX_INFLIGHT	(SILI_RING_ENTRIES / 2 - 2)
@@ -87,6 +88,8 @@ static void sili_hwq_signal(struct sili_hwq *hwq, u64 last, int error)
 		list_del(&f->link);
 		if (error)
 			dma_fence_set_error(&f->base, error);
+		trace_siliflow_fence(hwq->sdev->index, hwq->index, f->base.context, f->base.seqno,
+				     error);
 		dma_fence_signal(&f->base);
 		dma_fence_put(&f->base);
 	}
@@ -161,6 +164,8 @@ static struct dma_fence *sili_run_job(struct drm_sched_job *base)
 	job->fence = NULL;
 	dma_fence_get(&f->base);
 	list_add_tail(&f->link, &hwq->inflight);
+	trace_siliflow_run(hwq->sdev->index, hwq->index, hwq->context, hwq->seqno, job->addr,
+			   job->num_cmds);
 	sili_hwq_emit(hwq, job);
 	spin_unlock_irqrestore(&hwq->lock, irqflags);
 	/* The first reference is the scheduler's, the list has the other. */
@@ -266,6 +271,8 @@ void sili_hwq_fault(struct sili_hwq *hwq)
 	/* The jobs before the one that faulted are good. */
 	sili_hwq_complete(hwq);
 	sili_hwq_read_fault(hwq, &s);
+	trace_siliflow_fault(hwq->sdev->index, hwq->index, s.fault_code, s.fault_addr,
+			     s.fault_unit, s.fault_mcu, s.fault_pc);
 	drm_dbg(&hwq->sdev->drm, "queue %u: fault %s at %#llx, pc %u\n", hwq->index,
 		x1_fault_name(s.fault_code), s.fault_addr, s.fault_pc);
 	spin_lock_irqsave(&hwq->lock, irqflags);

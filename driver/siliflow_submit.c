@@ -6,6 +6,7 @@
 
 #include "siliflow.h"
 #include "siliflow_job.h"
+#include "siliflow_trace.h"
 
 /* A syncobj that a job signals. */
 struct sili_out {
@@ -201,6 +202,8 @@ static int sili_push(struct sili_queue *queue, struct sili_entry *entries, u32 n
 
 		drm_sched_job_arm(&job->base);
 		fence = &job->base.s_fence->finished;
+		trace_siliflow_submit(queue->sdev->index, queue->hwq->index, fence->context,
+				      fence->seqno, job->addr, job->num_cmds);
 		/* All of one context: each replaces the one before it. */
 		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_BOOKKEEP);
 		sili_entry_signal(&entries[i], fence);

@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "siliflow.h"
+#include "siliflow_trace.h"
 
 /* A mapping. */
 struct sili_va {
@@ -282,6 +283,8 @@ static void sili_bind_commit(struct sili_bind *bind)
 		const struct drm_siliflow_bind_op *a = &op->args;
 		u64 flags = X1_PTE_READ;
 
+		trace_siliflow_bind(vm->sdev->index, vm->id, a->op, a->addr, a->range,
+				    a->bo_offset);
 		lo = min(lo, a->addr);
 		hi = max(hi, a->addr + a->range);
 		if (!op->gem) {

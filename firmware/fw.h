@@ -12,9 +12,7 @@
 
 #define FW_VERSION (1u << 16 | 0u << 8 | 0u)
 
-#define FW_TICK_US     20000 /* heartbeat, also how late throttling may be */
-#define FW_THROTTLE_MC 95000
-#define FW_RESUME_MC   90000
+#define FW_TICK_US 20000 /* heartbeat, also how late throttling may be */
 
 /* Registers of the device and of the core itself, by their names in x1_regs.h and x1_fw.h. */
 uint32_t hw_read(uint32_t reg);

@@ -12,7 +12,7 @@ static uint32_t heartbeat;
 void fw_tick(void)
 {
 	uint32_t temp = hw_read(X1_REG_TEMP_MC);
-	bool hot = fw_throttled ? temp > FW_RESUME_MC : temp > FW_THROTTLE_MC;
+	bool hot = fw_throttled ? temp > X1_FW_RESUME_MC : temp > X1_FW_THROTTLE_MC;
 
 	hw_write(X1_REG_FW_HEARTBEAT, ++heartbeat);
 	if (hot != fw_throttled) {

@@ -106,6 +106,10 @@ enum x1_mbox_status {
 	X1_MBOX_ERR_HW = 5,		/* hardware did not answer */
 };
 
+/* Firmware holds the clock down above the one until the temperature is below the other. */
+#define X1_FW_THROTTLE_MC	95000
+#define X1_FW_RESUME_MC		90000
+
 enum x1_power {
 	X1_POWER_FULL = 0,
 	X1_POWER_IDLE = 1,		/* no queue may exist */
@@ -168,7 +172,18 @@ enum x1_log_event {
 	X1_LOG_THERMAL = 8,		/* temperature, throttled */
 	X1_LOG_BAD_REQUEST = 9,		/* op, status */
 	X1_LOG_POWER = 10,
+	X1_LOG_COUNT = 11,
 };
+
+static inline const char *x1_log_event_name(unsigned int event)
+{
+	static const char *const names[X1_LOG_COUNT] = {
+		"none", "boot", "queue created", "queue destroyed", "queue fault", "VM attached",
+		"VM detached", "MCU health", "thermal", "bad request", "power",
+	};
+
+	return event < X1_LOG_COUNT ? names[event] : "unknown";
+}
 
 struct x1_mbox_log {
 	uint32_t position;	/* of this entry; the oldest kept one if the request was older */

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "siliflow_util.h"
 
+#include <glob.h>
+#include <limits.h>
 #include <linux/sync_file.h>
+#include <stdio.h>
 
 #define NODE "/dev/sili0"
 
@@ -271,4 +274,49 @@ int util_usable(void)
 	}
 	close(fd);
 	return ret;
+}
+
+int util_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	/* Writing nothing would not reach the file. */
+	if (*text && write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int util_read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	size_t n = 0;
+	ssize_t got = 0;
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (n + 1 < size && (got = read(fd, text + n, size - 1 - n)) > 0)
+		n += got;
+	if (got < 0)
+		ret = -errno;
+	close(fd);
+	if (n && text[n - 1] == '\n')
+		n--;
+	text[n] = 0;
+	return ret;
+}
+
+int util_glob(const char *pattern, char *path)
+{
+	glob_t g;
+
+	if (glob(pattern, 0, NULL, &g))
+		return -ENOENT;
+	snprintf(path, PATH_MAX, "%s", g.gl_pathv[0]);
+	globfree(&g);
+	return 0;
 }

@@ -34,6 +34,9 @@
 #define UTIL_PROG  0x30000000ull
 #define UTIL_BYTES 65536u
 
+/* The driver in sysfs: its devices are links below. */
+#define UTIL_DRIVER "/sys/bus/pci/drivers/siliflow"
+
 int util_open(void);
 int util_ioctl(int fd, unsigned long request, void *arg);
 
@@ -87,5 +90,11 @@ void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns);
 
 /* Is the device still there for a new user? 0, or the first error. */
 int util_usable(void);
+
+/* Small files of sysfs and the like: 0 or a negative errno. What is read ends at its last line. */
+int util_write_file(const char *path, const char *text);
+int util_read_file(const char *path, char *text, size_t size);
+/* First path that matches; path has PATH_MAX bytes. */
+int util_glob(const char *pattern, char *path);
 
 #endif

@@ -3,13 +3,10 @@
 #include "kselftest_harness.h"
 #include "siliflow_util.h"
 
-#include <glob.h>
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-
-#define DRIVER "/sys/bus/pci/drivers/siliflow"
 
 FIXTURE(unplug) {
 	struct util_ctx c;
@@ -17,25 +14,12 @@ FIXTURE(unplug) {
 	int fd;
 };
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 FIXTURE_SETUP(unplug)
 {
-	glob_t g;
+	char path[PATH_MAX];
 
-	ASSERT_EQ(0, glob(DRIVER "/0000:*", 0, NULL, &g));
-	snprintf(self->pci, sizeof(self->pci), "%s", basename(g.gl_pathv[0]));
-	globfree(&g);
+	ASSERT_EQ(0, util_glob(UTIL_DRIVER "/0000:*", path));
+	snprintf(self->pci, sizeof(self->pci), "%.31s", basename(path));
 	self->fd = util_open();
 	ASSERT_GE(self->fd, 0);
 	ASSERT_EQ(0, util_setup(&self->c, self->fd));
@@ -71,14 +55,14 @@ static int take_away(const char *pci, bool whole)
 	char path[PATH_MAX];
 
 	if (!whole)
-		return write_file(DRIVER "/unbind", pci);
+		return util_write_file(UTIL_DRIVER "/unbind", pci);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", pci);
-	return write_file(path, "1");
+	return util_write_file(path, "1");
 }
 
 static int bring_back(const char *pci, bool whole)
 {
-	return whole ? write_file("/sys/bus/pci/rescan", "1") : write_file(DRIVER "/bind", pci);
+	return whole ? util_write_file("/sys/bus/pci/rescan", "1") : util_write_file(UTIL_DRIVER "/bind", pci);
 }
 
 TEST_F(unplug, with_work_in_flight)
