@@ -227,35 +227,90 @@ enum sili_prefetch {
 	SILI_PREFETCH_GRAPH,
 };
 
+/* How the rows of a grouped GEMM find their group (mixture of experts). */
+enum sili_group {
+	SILI_GROUP_NONE = 0,
+	/* A and C are m rows in all; group g has rows table[g] .. table[g + 1] - 1. */
+	SILI_GROUP_CONTIGUOUS,
+	/* Each group has room for m rows, of which the first table[g] are computed. */
+	SILI_GROUP_MASKED,
+};
+
 /*
- * C[m][n] = act(scale * A·Bᵀ + bias): A is m rows of k, B is n rows of k (or
- * transposed), rows a stride of bytes apart; formats as the device has them.
- * bias: n FP32 values or 0.
+ * C[m][n] = out_scale * act(s * A·Bᵀ + bias + residual), converted to c_fmt.
+ *
+ * A is m rows of k, B is n rows of k (with x_trans: k rows of m or n), rows a
+ * stride of bytes apart. Formats, scale modes and sparsities as the device has
+ * them. s = row_scale[i] * col_scale[j] * scale, from left to right, each
+ * product rounded; what is 0 or 1 is left out. The bits are those of
+ * docs/manual/numerics.md and of split_k of the plan, which follows from the
+ * shape alone: never from the number of MCUs or from tiles.
+ *
+ * Block scales of A lie in rows as its elements do: one row of FP32, E8M0 or
+ * E4M3 per row of m, or per 128 rows, one scale per block of k. Sparse B
+ * stores sili_sparse_k() elements per row and one row of packed indices in
+ * b_meta for each of n (sili_sparse_compress() makes both).
+ *
+ * Batches and groups: operand i starts at x + i * x_batch; a batch stride of 0
+ * shares the operand between all of them.
  */
 struct sili_gemm {
 	uint32_t size;		/* sizeof(struct sili_gemm) */
 	uint32_t m, n, k;
 	enum x1_format a_fmt, b_fmt, c_fmt;
 	bool a_trans, b_trans;
-	uint64_t a, b, c, bias;	/* DVA */
+	uint64_t a, b, c;	/* DVA */
+	uint64_t bias;		/* n FP32 values, or 0 */
 	uint64_t a_stride, b_stride, c_stride;	/* bytes; 0 = dense */
 	enum sili_act act;
 	float scale;		/* 0 = 1 */
 	enum sili_prefetch prefetch;
+
+	/* block scales and sparsity; strides in bytes, 0 = dense */
+	enum x1_scale_mode a_scale_mode, b_scale_mode;
+	enum x1_sparsity sparsity;		/* of B */
+	uint64_t a_scales, b_scales, b_meta;	/* DVA */
+	uint64_t a_scale_stride, b_scale_stride, b_meta_stride;
+
+	/* epilogue */
+	uint64_t row_scale;	/* m FP32 values, or 0 */
+	uint64_t col_scale;	/* n FP32 values, or 0 */
+	uint64_t residual;	/* m rows of n in residual_fmt, or 0 */
+	uint64_t residual_stride;
+	enum x1_format residual_fmt;
+	float out_scale;	/* 0 = 1 */
+
+	/* batches and groups */
+	uint32_t batch;		/* 0 = 1; groups of a grouped GEMM */
+	enum sili_group group;
+	uint64_t group_table;	/* DVA of batch (contiguous: batch + 1) uint32_t */
+	uint32_t group_rows;	/* rows of a group to plan for, 0 = the mean or m */
+	uint64_t a_batch, b_batch, c_batch, bias_batch;
+	uint64_t a_scale_batch, b_scale_batch, b_meta_batch;
+	uint64_t row_scale_batch, col_scale_batch, residual_batch;
+
+	/* What the next kernel reads: fetched into L2 behind this one's operands. */
+	struct {
+		uint64_t dva, bytes;
+	} ahead[2];
 };
 
 /* What the cost model chose, and what it expects. */
 struct sili_gemm_plan {
-	uint32_t tile_m, tile_n, tile_k, stages, prefetch_distance;
+	uint32_t tile_m, tile_n, tile_k, stages;
+	uint32_t prefetch_distance;	/* chunks of tile_k that LOAD may be ahead */
 	uint32_t work_groups;
 	uint64_t cycles;	/* expected */
-	uint64_t roofline;	/* cycles of the stated roofline */
+	uint64_t roofline;	/* cycles of the stated roofline, without the launch */
+	uint32_t split_k;	/* partial sums P0, P1, ... are added from left to right */
+	uint32_t split_k_step;	/* k of each but the last */
 };
 
 /*
  * Append the commands of a GEMM to cmds (room for max): returns how many.
- * Kernels are generated once per shape and kept with the device. -EINVAL
- * (shape, format, stride), -E2BIG, -ENOMEM, -ENOSPC (max).
+ * Kernels are generated once per shape and kept with the device. plan may be
+ * NULL. -EINVAL (shape, format, stride, a combination that the device does not
+ * have), -E2BIG, -ENOMEM, -ENOSPC (max).
  */
 int sili_gemm(struct sili_device *dev, const struct sili_gemm *gemm, union x1_cmd *cmds,
 	      uint32_t max, struct sili_gemm_plan *plan);
@@ -305,6 +360,41 @@ size_t sili_format_bytes(enum x1_format fmt, size_t n);
 int sili_from_f32(enum x1_format fmt, const float *src, void *dst, size_t n);
 int sili_to_f32(enum x1_format fmt, const void *src, float *dst, size_t n);
 const char *sili_format_name(enum x1_format fmt);
+
+/*
+ * Structured sparsity. Elements that a row of k stores, bytes of its index
+ * row, 0 for a k that is no multiple of the group.
+ */
+uint32_t sili_sparse_k(enum x1_sparsity sparsity, uint32_t k);
+size_t sili_sparse_meta_bytes(enum x1_sparsity sparsity, uint32_t k);
+/*
+ * Keep the elements of largest magnitude of each group (of equal ones the
+ * first) of n rows of k values: stored gets n rows of sili_sparse_k(), meta n
+ * rows of sili_sparse_meta_bytes(). -EINVAL.
+ */
+int sili_sparse_compress(enum x1_sparsity sparsity, const float *src, uint32_t n, uint32_t k,
+			 float *stored, void *meta);
+
+/*
+ * Block scales. Bytes of one row of scales for k elements, and rows of them
+ * for `rows` rows of elements.
+ */
+size_t sili_scale_row_bytes(enum x1_scale_mode mode, uint32_t k);
+uint32_t sili_scale_rows(enum x1_scale_mode mode, uint32_t rows);
+/*
+ * Quantise rows x k values: dense rows in dst, scales in rows of
+ * sili_scale_row_bytes(). FP32 scales are amax / largest value; E8M0 ones are
+ * the power of two that OCP MX prescribes; NV16 ones amax / largest value in
+ * E4M3, after a division by *tensor, which is an output there (the FP32 scale
+ * of the tensor, a factor of sili_gemm::scale) and may be NULL elsewhere. A
+ * block of zeros has the scale 1. -EINVAL (mode and format do not go
+ * together), -ENOMEM.
+ */
+int sili_quantise(enum x1_scale_mode mode, enum x1_format fmt, const float *src, uint32_t rows,
+		  uint32_t k, void *dst, void *scales, float *tensor);
+/* The values again: element * scale * tensor. */
+int sili_dequantise(enum x1_scale_mode mode, enum x1_format fmt, const void *src,
+		    const void *scales, float tensor, uint32_t rows, uint32_t k, float *dst);
 
 #ifdef __cplusplus
 }

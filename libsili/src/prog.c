@@ -284,5 +284,6 @@ SILI_EXPORT void sili_kernel_free(struct sili_kernel *kernel)
 	if (!kernel)
 		return;
 	sili_bo_free(kernel->bo);
+	free(kernel->note);
 	free(kernel);
 }

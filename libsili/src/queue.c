@@ -79,7 +79,8 @@ static int outcome(struct sili_queue *q, uint64_t seq)
 {
 	if (sili_queue_done(q) >= seq)
 		return 0;
-	atomic_store(&q->dead, true);
+	if (!atomic_exchange(&q->dead, true))
+		atomic_fetch_add(&q->dev->dead_queues, 1);
 	return -EIO;
 }
 

@@ -42,12 +42,15 @@ uint64_t sili_ranges_free(const struct sili_ranges *r);
 struct sili_backend;
 struct sili_cached; /* kernels by shape, cache.c */
 
+#define SILI_CACHE_BUCKETS 256u
+
 struct sili_device {
 	const struct sili_backend *be;
 	void *priv; /* the back end's */
 	struct sili_info info;
 	struct sili_ranges va;
-	struct sili_cached *cached;
+	struct sili_cached *cached[SILI_CACHE_BUCKETS];
+	_Atomic uint32_t dead_queues; /* what they left in workspaces is not used again */
 	uint64_t num_bos;
 };
 
@@ -95,6 +98,7 @@ struct sili_fence {
 struct sili_kernel {
 	struct sili_bo *bo;
 	uint32_t bytes, num_insns;
+	void *note; /* the generator's, or NULL; freed with the kernel */
 };
 
 /* A kernel, or a block of arguments, without its contents. */
@@ -152,7 +156,7 @@ int sili_fail(char *err, size_t err_len, int code, const char *fmt, ...)
 
 /* ---- kernels by key (cache.c) ---- */
 
-#define SILI_KEY_WORDS 32
+#define SILI_KEY_WORDS 64
 
 struct sili_key {
 	uint64_t word[SILI_KEY_WORDS];

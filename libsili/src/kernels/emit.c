@@ -54,7 +54,8 @@ void sili_emit_vec(struct sili_prog *p, uint8_t rd, uint8_t ra, uint8_t rb,
 	sili_put(&d, X1_VEC_ROWS, v->rows);
 	sili_put(&d, X1_VEC_COLS, v->cols);
 	sili_desc_set(&d, X1_VEC_FMT, v->dst_fmt | v->s0_fmt << 8 | v->s1_fmt << 16);
-	sili_desc_set(&d, X1_VEC_CTRL, X1_VEC_CTRL_BCAST1(v->bcast1));
+	sili_desc_set(&d, X1_VEC_CTRL,
+		      X1_VEC_CTRL_BCAST0(v->bcast0) | X1_VEC_CTRL_BCAST1(v->bcast1));
 	sili_put(&d, X1_VEC_D_STRIDE, v->dst_stride);
 	sili_put(&d, X1_VEC_S0_STRIDE, v->s0_stride);
 	sili_put(&d, X1_VEC_S1_STRIDE, v->s1_stride);

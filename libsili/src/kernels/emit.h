@@ -53,7 +53,7 @@ struct sili_vec {
 	enum x1_vec_op op;
 	struct sili_val rows, cols;
 	enum x1_format dst_fmt, s0_fmt, s1_fmt;
-	uint32_t bcast1; /* X1_VEC_BCAST_* of s1 */
+	uint32_t bcast0, bcast1; /* X1_VEC_BCAST_* */
 	float scalar1;
 	struct sili_val dst_stride, s0_stride, s1_stride;
 };

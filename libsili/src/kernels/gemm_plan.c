@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The cost model of the GEMM: tiles, split of K, chunks and stages, from the
+ * machine's own numbers.
+ *
+ * The split of K decides bits, so it is chosen for the nominal X1 and follows
+ * from the request alone; everything else is chosen for the device at hand.
+ */
+#include "gemm.h"
+
+#define MAX_STAGES   4u
+#define MAX_TN       1024u
+#define MAX_CHUNK    512u /* bytes of a row */
+#define RAMP_BYTES   64u  /* of a row: the first chunk, for which MATRIX waits */
+#define SPLIT_CYCLES 900u /* a release, its wait, a trip through L2 */
+#define MAX_SPLIT    32u
+#define MIN_GAIN     8u /* a split has to save more than one part in */
+#define L2_SHARE     32u
+#define STRIP        32u
+#define STRIP_VEC    64u
+
+struct cost {
+	const struct sili_info *info;
+	const struct gemm_plan *p;
+	uint32_t k;            /* of a split */
+	uint64_t a_row, b_row; /* bytes of a row of k with scales and indices */
+	uint64_t compulsory;   /* bytes from HBM */
+};
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint32_t align_k(const struct gemm_plan *p, uint32_t k)
+{
+	return (uint32_t)sili_align(k, p->k_step);
+}
+
+/* Bytes of one row of an operand over k, with its scales and indices. */
+static uint64_t row_bytes(const struct gemm_operand *op, uint32_t k)
+{
+	uint64_t bytes = sili_fmt_bytes(op->fmt, gemm_stored(op->sparsity, k));
+
+	if (op->scale == X1_SCALE_F32_128X128)
+		bytes += sili_div_up(sili_scale_row_bytes(op->scale, k), 128);
+	else if (op->scale)
+		bytes += sili_scale_row_bytes(op->scale, k);
+	if (op->sparsity)
+		bytes += sili_sparse_meta_bytes(op->sparsity, k);
+	return bytes;
+}
+
+static uint64_t operand_bytes(const struct gemm_operand *op, uint32_t k)
+{
+	uint64_t bytes = sili_fmt_bytes(op->fmt, (uint64_t)op->rows * gemm_stored(op->sparsity, k));
+
+	if (op->scale)
+		bytes += (uint64_t)sili_scale_rows(op->scale, op->rows) *
+			 sili_scale_row_bytes(op->scale, k);
+	if (op->sparsity)
+		bytes += (uint64_t)op->rows * sili_sparse_meta_bytes(op->sparsity, k);
+	return bytes;
+}
+
+/* Every operand, scale and index byte once. */
+static uint64_t compulsory(const struct gemm_plan *p)
+{
+	const struct sili_gemm *g = &p->g;
+	uint64_t batches = g->batch, n = g->n;
+	uint64_t a = operand_bytes(&p->a, g->k), b = operand_bytes(&p->b, g->k);
+	uint64_t rest = (g->bias ? n * 4 : 0) + (g->col_scale ? n * 4 : 0) +
+			(g->row_scale ? g->m * 4ull : 0) +
+			(g->residual ? g->m * sili_fmt_bytes(g->residual_fmt, n) : 0);
+
+	return a * (p->a.batch ? batches : 1) + b * (p->b.batch ? batches : 1) +
+	       rest * (g->group == SILI_GROUP_CONTIGUOUS ? 1 : batches);
+}
+
+/* Rows of A in a batch that the plan is made for. */
+static uint64_t plan_rows(const struct gemm_plan *p)
+{
+	const struct sili_gemm *g = &p->g;
+
+	if (!g->group)
+		return g->m;
+	if (g->group_rows)
+		return g->group_rows;
+	return g->group == SILI_GROUP_CONTIGUOUS ? sili_div_up(g->m, g->batch) : g->m;
+}
+
+uint64_t gemm_roofline(const struct sili_info *info, const struct gemm_plan *p)
+{
+	uint64_t rows = plan_rows(p) * p->g.batch;
+	uint64_t k = gemm_stored(p->b.sparsity, p->g.k);
+	uint64_t mm = sili_div_up(rows * p->g.n * k,
+				  (uint64_t)info->mcus_healthy * X1_MM_LANES * p->rate);
+
+	return max64(mm, sili_div_up(compulsory(p), info->hbm_bw));
+}
+
+static uint64_t vector_cycles(const struct gemm_plan *p, uint64_t tm, uint64_t tn)
+{
+	const struct sili_gemm *g = &p->g;
+	uint64_t steps = (g->scale != 1.0f || g->row_scale || g->col_scale) +
+			 (g->row_scale && g->col_scale) + !!g->bias + !!g->residual +
+			 (g->act == SILI_ACT_RELU) + (g->out_scale != 1.0f);
+	uint64_t cycles = tm * sili_div_up(tn, X1_VEC_LANES) * steps;
+
+	if (g->act > SILI_ACT_RELU)
+		cycles += tm * sili_div_up(tn, X1_VEC_SLOW_LANES);
+	return cycles;
+}
+
+/* Cycles of the whole product, from the first instruction to the last store. */
+static uint64_t estimate(const struct cost *c, uint64_t tm, uint64_t tn, uint32_t splits)
+{
+	const struct gemm_plan *p = c->p;
+	const struct sili_info *info = c->info;
+	uint64_t units = p->g.batch * sili_div_up(plan_rows(p), tm) * sili_div_up(p->g.n, tn) *
+			 splits;
+	uint64_t busy = sili_min64(units, info->mcus_healthy), waves = sili_div_up(units, busy);
+	uint64_t lines = tm > X1_MM_LANES ? tm : X1_MM_LANES;
+	uint64_t blocks = sili_div_up(tn, X1_MM_LANES);
+	uint64_t mm = blocks * lines * sili_div_up(gemm_stored(p->b.sparsity, c->k), p->rate);
+	uint64_t in = tm * c->a_row + tn * c->b_row;
+	uint64_t out = sili_fmt_bytes(p->g.c_fmt, tm * tn) +
+		       (p->g.residual ? sili_fmt_bytes(p->g.residual_fmt, tm * tn) : 0);
+	uint64_t load = in / X1_LOAD_PORT, l2 = (in + out) * busy / info->l2_bw;
+	uint64_t first = in * p->ramp / c->k, last, wave, total, hbm;
+	uint64_t strip = sili_fmt_bytes(p->g.c_fmt, tm * sili_min64(p->strip, tn)) / X1_STORE_PORT;
+
+	first = sili_min64(first, in);
+	wave = max64(max64(mm, load), max64(l2, vector_cycles(p, tm, tn)));
+	wave = max64(wave, out / X1_STORE_PORT);
+	/* One tile fills the accumulators: the next waits until it is stored. */
+	if (tm * tn * 4 > X1_ACC_BANK_BYTES && waves > 1)
+		wave += strip + X1_MM_LATENCY + info->l2_latency;
+	last = X1_MM_LATENCY + strip + info->l2_latency;
+	if (splits > 1)
+		last += SPLIT_CYCLES + (splits - 1) * tm * tn * 4 / X1_LOAD_PORT +
+			splits * tm * sili_div_up(tn, X1_VEC_LANES);
+	total = max64(first / X1_LOAD_PORT, first * busy / info->l2_bw);
+	total = max64(total, c->compulsory * p->ramp / p->g.k / info->hbm_bw) + waves * wave;
+	/* What HBM brings last still has to be multiplied. */
+	hbm = c->compulsory / info->hbm_bw + mm * p->ramp / c->k;
+	/* L2 that is busy answers late, and costs energy. */
+	return info->hbm_latency + max64(total, hbm) + last +
+	       units * (in + out) / info->l2_bw / L2_SHARE;
+}
+
+/* ---- scratchpad ---- */
+
+static uint64_t take(uint64_t *at, uint64_t bytes)
+{
+	uint64_t here = *at;
+
+	*at += sili_align(bytes, 64);
+	return here;
+}
+
+/* What lies behind the stages, from `at` on; returns its end. */
+static uint64_t place_epilogue(struct gemm_plan *p, uint64_t at)
+{
+	const struct sili_gemm *g = &p->g;
+	uint64_t tile = (uint64_t)p->tm * p->tn, one = p->tm > p->tn ? p->tm : p->tn;
+	uint64_t both = g->row_scale && g->col_scale ? (uint64_t)p->tm * p->strip : one;
+
+	p->bias_at = take(&at, g->bias ? p->tn * 4ull : 0);
+	p->cs_at = take(&at, g->col_scale ? p->tn * 4ull : 0);
+	p->rs_at = take(&at, g->row_scale ? p->tm * 4ull : 0);
+	p->res_at = take(&at, g->residual ? p->tm * sili_fmt_bytes(g->residual_fmt, p->tn) : 0);
+	p->tmp_at = take(&at, g->row_scale || g->col_scale ? both * 4 : 0);
+	p->part_at = take(&at, (p->splits - 1) * tile * 4);
+	p->table_at = take(&at, g->group ? (g->batch + 1) * 4ull : 0);
+	return at;
+}
+
+/* An operand's share of a stage of kc. */
+static void place_operand(struct gemm_operand *op, uint32_t tile, uint32_t kc, uint64_t *at)
+{
+	uint32_t stored = gemm_stored(op->sparsity, kc);
+
+	op->tile = tile;
+	op->pitch = sili_fmt_bytes(op->fmt, op->trans ? tile : stored);
+	op->s_pitch = op->scale ? sili_scale_row_bytes(op->scale, kc) : 0;
+	op->m_pitch = op->sparsity ? sili_sparse_meta_bytes(op->sparsity, kc) : 0;
+	op->s_off = take(at, op->scale ? sili_scale_rows(op->scale, tile) * op->s_pitch : 0);
+	op->meta_off = take(at, tile * op->m_pitch);
+	op->off = take(at, (op->trans ? stored : tile) * op->pitch);
+}
+
+static bool fits(struct gemm_plan *p, uint32_t kc, uint32_t stages, uint64_t room)
+{
+	uint64_t at = 0;
+
+	place_operand(&p->a, p->tm, kc, &at);
+	place_operand(&p->b, p->tn, kc, &at);
+	p->stage_bytes = at;
+	p->kc = kc;
+	p->stages = stages;
+	/* Scales are checked as if a chunk began in the middle of a block. */
+	return at * stages <= room && p->a.pitch * p->tm <= X1_DMA_MAX_BYTES &&
+	       p->b.pitch * p->tn <= X1_DMA_MAX_BYTES;
+}
+
+/* Stages and the chunk of K, for tm, tn and splits. */
+static bool fit(const struct sili_info *info, struct gemm_plan *p, bool memory_bound)
+{
+	uint64_t beside = place_epilogue(p, 0), room = info->spad_bytes - 64;
+	uint32_t whole = align_k(p, p->k_split);
+	uint32_t bits = x1_format_bits(p->a.fmt) > x1_format_bits(p->b.fmt)
+				? x1_format_bits(p->a.fmt)
+				: x1_format_bits(p->b.fmt);
+	uint32_t most = (memory_bound ? MAX_CHUNK / 4 : MAX_CHUNK) * 8 / bits;
+
+	if (beside >= room)
+		return false;
+	room -= beside;
+	most = align_k(p, most * (p->b.sparsity ? 4 : 1));
+	if (most > whole)
+		most = whole;
+	for (uint32_t stages = MAX_STAGES; stages >= 2; stages--) {
+		/* Short rows waste sectors of L2; fewer stages are the smaller evil. */
+		uint32_t least = stages == 2 ? p->k_step : align_k(p, 128 * 8 / bits);
+
+		for (uint32_t kc = most;; kc -= p->k_step) {
+			if (fits(p, kc, stages, room)) {
+				place_epilogue(p, stages * p->stage_bytes);
+				return true;
+			}
+			if (kc <= least || kc <= p->k_step)
+				break;
+		}
+	}
+	return false;
+}
+
+/* ---- tiles ---- */
+
+static bool tile_ok(const struct sili_info *info, const struct gemm_plan *p, uint64_t tm,
+		    uint64_t tn, uint32_t splits)
+{
+	uint64_t stage = tm * row_bytes(&p->a, p->k_step) + tn * row_bytes(&p->b, p->k_step) + 512;
+	uint64_t beside = 2048 + tn * 8 + tm * 4 + p->g.batch * 4ull;
+
+	if (p->a.scale == X1_SCALE_F32_128X128 && tm % 128 && tm < p->a.rows)
+		return false;
+	if (p->b.scale == X1_SCALE_F32_128X128 && tn % 128 && tn < p->b.rows)
+		return false;
+	if (p->g.residual)
+		beside += sili_fmt_bytes(p->g.residual_fmt, tm * tn);
+	if (p->g.row_scale && p->g.col_scale)
+		beside += tm * p->strip * 4;
+	beside += (splits - 1) * tm * tn * 4;
+	return tm * tn * 4 <= info->acc_bytes && 2 * stage + beside <= info->spad_bytes;
+}
+
+static uint64_t best_tile(const struct sili_info *info, struct gemm_plan *p, uint32_t splits,
+			  uint64_t limit)
+{
+	uint64_t rows = plan_rows(p), best = limit, last_tm = 0;
+	/* Rows of a transposed operand begin at whole bytes; scale blocks at blocks. */
+	uint32_t step = p->a.scale == X1_SCALE_F32_128X128           ? 128
+			: p->a.trans && x1_format_bits(p->a.fmt) < 8 ? 8
+								     : 1;
+	uint32_t k = splits > 1 ? align_k(p, (uint32_t)sili_div_up(p->g.k, splits)) : p->g.k;
+	struct cost c = {
+		.info = info,
+		.p = p,
+		.k = k,
+		.a_row = row_bytes(&p->a, k),
+		.b_row = row_bytes(&p->b, k),
+		.compulsory = compulsory(p),
+	};
+
+	for (uint64_t parts = 1; parts <= sili_div_up(rows, X1_MM_LANES); parts++) {
+		uint64_t tm = sili_align(sili_div_up(rows, parts), step);
+
+		if (tm == last_tm)
+			continue;
+		last_tm = tm;
+		for (uint64_t tn = X1_MM_LANES; tn <= MAX_TN; tn += X1_MM_LANES) {
+			uint64_t cost;
+
+			if (tm * tn * 4 > info->acc_bytes)
+				break;
+			if (tile_ok(info, p, tm, tn, splits)) {
+				cost = estimate(&c, tm, tn, splits);
+				if (cost < best) {
+					best = cost;
+					p->tm = (uint32_t)tm;
+					p->tn = (uint32_t)tn;
+					p->splits = splits;
+					p->k_split = k;
+				}
+			}
+			if (tn >= p->g.n)
+				break;
+		}
+	}
+	return best;
+}
+
+/* The X1 as it leaves the works. */
+static struct sili_info nominal(void)
+{
+	return (struct sili_info){
+		.mcus_healthy = X1_DEF_MCUS,
+		.spad_bytes = X1_SPAD_BYTES,
+		.acc_bytes = X1_ACC_BYTES,
+		.hbm_bw = X1_DEF_HBM_BW,
+		.l2_bw = X1_DEF_L2_BW,
+		.hbm_latency = X1_DEF_HBM_LATENCY,
+		.l2_latency = X1_DEF_L2_LATENCY,
+	};
+}
+
+static uint32_t choose_split(struct gemm_plan *p)
+{
+	struct sili_info info = nominal();
+	uint64_t tiles = p->g.batch * sili_div_up(p->g.m, X1_MM_LANES) *
+			 sili_div_up(p->g.n, X1_MM_LANES);
+	uint64_t whole, best;
+	uint32_t splits = 1;
+
+	if (p->g.group || tiles > 2 * X1_DEF_MCUS || p->g.k < 4 * p->k_step)
+		return 1;
+	whole = best = best_tile(&info, p, 1, UINT64_MAX);
+	best -= best / MIN_GAIN;
+	for (uint32_t s = 2; s <= MAX_SPLIT && s * 2 * p->k_step <= p->g.k; s++) {
+		uint32_t k = align_k(p, (uint32_t)sili_div_up(p->g.k, s));
+		uint64_t cost;
+
+		/* Equal parts: the last one is not shorter than half of the others. */
+		if (sili_div_up(p->g.k, k) != s || (p->g.k - (s - 1) * k) * 2 < k)
+			continue;
+		cost = best_tile(&info, p, s, whole);
+		if (cost < best) {
+			best = cost;
+			splits = s;
+		}
+	}
+	return splits;
+}
+
+int gemm_choose(const struct sili_info *info, struct gemm_plan *p)
+{
+	const struct sili_gemm *g = &p->g;
+	uint32_t bits = x1_format_bits(p->a.fmt) < x1_format_bits(p->b.fmt)
+				? x1_format_bits(p->a.fmt)
+				: x1_format_bits(p->b.fmt);
+	uint64_t mm, hbm;
+	uint32_t splits;
+
+	p->strip = p->vec ? STRIP_VEC : STRIP;
+	p->ramp = align_k(p, RAMP_BYTES * 8 / bits);
+	splits = choose_split(p);
+	p->cycles = best_tile(info, p, splits, UINT64_MAX);
+	if (p->cycles == UINT64_MAX)
+		return -EINVAL;
+	if (splits > 1)
+		p->strip = p->tn;
+	p->tiles_m = (uint32_t)sili_div_up(g->m, p->tm);
+	p->tiles_n = (uint32_t)sili_div_up(g->n, p->tn);
+	/* Groups of a contiguous GEMM may each end in a ragged tile. */
+	p->units = g->group == SILI_GROUP_CONTIGUOUS
+			   ? ((uint64_t)p->tiles_m + g->batch) * p->tiles_n
+			   : (uint64_t)g->batch * p->tiles_m * p->tiles_n * p->splits;
+	if (p->units > X1_MAX_GRID)
+		return -E2BIG;
+	/* Splits wait for lower work-groups, so each is one of its own. */
+	p->grid = splits > 1 ? (uint32_t)p->units
+			     : (uint32_t)sili_min64(p->units, info->mcus_healthy);
+	p->slots = (uint64_t)p->tm * p->tn * 4 <= X1_ACC_BANK_BYTES ? 2 : 1;
+	p->m_fast = operand_bytes(&p->a, g->k) <= operand_bytes(&p->b, g->k);
+	mm = (uint64_t)g->m * g->n * gemm_stored(p->b.sparsity, g->k) / X1_MM_LANES / p->rate /
+	     info->mcus_healthy;
+	hbm = compulsory(p) / info->hbm_bw;
+	if (!fit(info, p, mm < hbm))
+		return -EINVAL;
+	/* Off: the same tiles and chunks, two stages, nothing ahead of them. */
+	if (g->prefetch == SILI_PREFETCH_OFF)
+		p->stages = 2;
+	return 0;
+}
