@@ -40,7 +40,7 @@ help:
 	@echo '  make examples   example programs            make all        all of these'
 	@echo
 	@echo 'Working on it:'
-	@echo '  make lint       licence lines, shellcheck, checkpatch'
+	@echo '  make lint       licences, style, warnings of two compilers, sparse'
 	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
 	@echo
@@ -108,7 +108,7 @@ bench: guest lib
 	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
 	@tests/bench/run
 
-lint: $(STAMP)/kernel
+lint: qemu kernel
 	@scripts/lint
 
 fuzz: core firmware
