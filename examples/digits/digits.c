@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "digits.h"
+#include <x1/x1_fault.h>
 
 #define MAX_RESULTS 16
 
@@ -114,8 +115,8 @@ static void explain_fault(struct sili_queue *queue)
 	struct sili_fault f = {.size = sizeof(f)};
 
 	if (!sili_queue_fault(queue, &f) && f.code)
-		fprintf(stderr, "digits: device fault %u at %#llx, unit %u, instruction %u\n",
-			f.code, (unsigned long long)f.addr, f.unit, f.pc);
+		fprintf(stderr, "digits: device fault %s at %#llx, unit %u, instruction %u\n",
+			x1_fault_name(f.code), (unsigned long long)f.addr, f.unit, f.pc);
 }
 
 /* ---- digests ---- */

@@ -84,6 +84,18 @@ damaged() {
 	refused SHA-256
 }
 
+# A whole image with a right hash, for another device.
+wrong_abi() {
+	local sum
+	cp "$kept" "$image"
+	printf '\377' | dd of="$image" bs=1 seek=16 conv=notrunc status=none
+	head -c 32 /dev/zero | dd of="$image" bs=1 seek=32 conv=notrunc status=none
+	sum=$(sha256sum <"$image" | cut -c 1-64)
+	printf %s "$sum" | sed 's/../\\x&/g' | xargs -0 printf %b |
+		dd of="$image" bs=1 seek=32 conv=notrunc status=none
+	refused 'wrong ABI'
+}
+
 empty() {
 	: >"$image"
 	refused firmware
@@ -100,7 +112,7 @@ restored() {
 }
 
 cp "$image" "$kept"
-echo "1..10"
+echo "1..11"
 check "device node: group and mode by udev" node
 check "load and unload, five times" reload
 check "an open file keeps the module" busy
@@ -108,6 +120,7 @@ check "unbind and bind" rebind
 check "remove and rescan" replug
 check "truncated firmware" truncated
 check "damaged firmware" damaged
+check "firmware of another ABI" wrong_abi
 check "empty firmware" empty
 check "no firmware" missing
 check "good firmware again" restored
