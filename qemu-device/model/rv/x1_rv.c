@@ -97,6 +97,17 @@ static void trap(struct x1_rv *rv, uint32_t cause, uint32_t tval)
 	uint32_t base = s->mtvec & ~3u;
 
 	rv->trapped = true;
+	if (!(cause & CAUSE_IRQ)) {
+		/* It does not retire. */
+		s->instret--;
+		if (s->handling) {
+			/* The handler itself is broken: what it was called for stays readable. */
+			s->dead = 1;
+			return;
+		}
+		memcpy(s->trap_x, s->x, sizeof(s->trap_x));
+	}
+	s->handling = 1;
 	s->mepc = s->pc;
 	s->mcause = cause;
 	s->mtval = tval;
@@ -143,6 +154,12 @@ static void store(struct x1_rv *rv, uint32_t addr, unsigned int size, uint32_t v
 }
 
 /* ---- CSRs ---- */
+
+static bool is_hpm(uint32_t csr)
+{
+	return (csr >= 0xb03 && csr <= 0xb1f) || (csr >= 0xb83 && csr <= 0xb9f) ||
+	       (csr >= 0x323 && csr <= 0x33f);
+}
 
 static bool csr_read(struct x1_rv *rv, uint32_t csr, uint32_t *v)
 {
@@ -198,6 +215,7 @@ static bool csr_read(struct x1_rv *rv, uint32_t csr, uint32_t *v)
 		time = rv->cfg.time ? rv->cfg.time(rv->cfg.arg) : 0;
 		*v = (uint32_t)(csr == 0xc01 ? time : time >> 32);
 		return true;
+	case 0x320: /* mcountinhibit: both counters always run */
 	case 0xf11: /* mvendorid, marchid, mimpid, mhartid, mconfigptr */
 	case 0xf12:
 	case 0xf13:
@@ -207,8 +225,18 @@ static bool csr_read(struct x1_rv *rv, uint32_t csr, uint32_t *v)
 		*v = 0;
 		return true;
 	default:
-		return false;
+		/* Counters and events 3 to 31 exist and are zero. */
+		*v = 0;
+		return is_hpm(csr);
 	}
+}
+
+/* A written counter holds that value for the next instruction: one is added before it. */
+static void set_counter(uint64_t *counter, bool high, uint32_t v)
+{
+	uint64_t now = high ? (uint32_t)*counter | (uint64_t)v << 32 : (*counter & ~0xffffffffull) | v;
+
+	*counter = now - 1;
 }
 
 static bool csr_write(struct x1_rv *rv, uint32_t csr, uint32_t v)
@@ -242,21 +270,18 @@ static bool csr_write(struct x1_rv *rv, uint32_t csr, uint32_t v)
 	case 0x344: /* all bits are driven by hardware */
 	case 0x301:
 	case 0x310:
+	case 0x320:
 		return true;
 	case 0xb00:
-		s->cycle = (s->cycle & ~0xffffffffull) | v;
-		return true;
 	case 0xb80:
-		s->cycle = (uint32_t)s->cycle | (uint64_t)v << 32;
+		set_counter(&s->cycle, csr == 0xb80, v);
 		return true;
 	case 0xb02:
-		s->instret = (s->instret & ~0xffffffffull) | v;
-		return true;
 	case 0xb82:
-		s->instret = (uint32_t)s->instret | (uint64_t)v << 32;
+		set_counter(&s->instret, csr == 0xb82, v);
 		return true;
 	default:
-		return false;
+		return is_hpm(csr);
 	}
 }
 
@@ -359,6 +384,7 @@ static uint32_t system_insn(struct x1_rv *rv, const struct x1_rv_insn *in, uint3
 		trap(rv, CAUSE_BREAK, s->pc);
 		break;
 	case RV_MRET:
+		s->handling = 0;
 		s->mstatus = MSTATUS_MPP | MSTATUS_MPIE |
 			     (s->mstatus & MSTATUS_MPIE ? MSTATUS_MIE : 0);
 		rv->irq_check = true;
@@ -380,7 +406,7 @@ uint64_t x1_rv_run(struct x1_rv *rv, uint64_t max, enum x1_rv_stop *stop)
 {
 	struct x1_rv_state *s = &rv->s;
 	uint32_t *x = s->x;
-	uint64_t n = 0;
+	uint64_t n = 0, counted = 0;
 
 	rv->irq_check = true;
 	*stop = X1_RV_BUDGET;
@@ -538,6 +564,10 @@ uint64_t x1_rv_run(struct x1_rv *rv, uint64_t max, enum x1_rv_stop *stop)
 			v = divide(in->op, a, b);
 			break;
 		default:
+			/* The counters are exact where they can be read: up to this instruction. */
+			s->cycle += n - 1 - counted;
+			s->instret += n - 1 - counted;
+			counted = n - 1;
 			next = system_insn(rv, in, next);
 			if (!rv->trapped)
 				s->pc = next;
@@ -549,7 +579,7 @@ uint64_t x1_rv_run(struct x1_rv *rv, uint64_t max, enum x1_rv_stop *stop)
 			x[in->rd] = v;
 		s->pc = next;
 	}
-	s->cycle += n;
-	s->instret += n;
+	s->cycle += n - counted;
+	s->instret += n - counted;
 	return n;
 }
