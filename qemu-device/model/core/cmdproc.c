@@ -681,9 +681,12 @@ static bool after(struct x1_worker *w, struct x1_queue *q, enum outcome out,
 	case LEAVE:
 		return false;
 	case WAIT:
-		if (x1_tm_fence_time(core, q->wait_key, q->cur.sync.value) != X1_NEVER &&
-		    !q->backoff)
+		if (q->wait_hit ||
+		    (x1_tm_fence_time(core, q->wait_key, q->cur.sync.value) != X1_NEVER &&
+		     !q->backoff)) {
+			q->wait_hit = false;
 			return true; /* arrived while we looked: look again, once */
+		}
 		q->front = X1_FRONT_WAIT;
 		q->backoff = q->backoff ? x1_min64(q->backoff * 2, WAIT_MAX) : WAIT_FIRST;
 		q->next_poll = x1_now_ns() + q->backoff;
@@ -700,6 +703,7 @@ static bool after(struct x1_worker *w, struct x1_queue *q, enum outcome out,
 		break;
 	}
 	q->backoff = 0;
+	q->wait_hit = false;
 	if (q->cur.hdr.op == X1_CMD_CALL) {
 		q->call_dva = q->cur.call.addr;
 		q->call_left = q->cur.call.count;

@@ -46,6 +46,7 @@ static void drop_work(struct x1_queue *q)
 	q->copy_row = q->copy_off = 0;
 	q->fb_pos = q->fb_len = 0;
 	q->backoff = q->next_poll = 0;
+	q->wait_hit = false;
 	q->in_model = 0;
 	q->lapsed = false;
 	q->coal_count = 0;

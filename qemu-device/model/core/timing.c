@@ -139,10 +139,17 @@ static void release_waiters(struct x1_core *core, uint64_t key, uint64_t value)
 {
 	for (uint32_t i = 0; i < X1_NUM_QUEUES; i++) {
 		struct x1_queue *q = &core->queue[i];
+		bool looks = q->front == X1_FRONT_EXEC && q->cur.hdr.op == X1_CMD_WAIT;
 
-		if (q->state != X1_Q_STATE_READY || q->front != X1_FRONT_WAIT ||
+		if (q->state != X1_Q_STATE_READY || (q->front != X1_FRONT_WAIT && !looks) ||
 		    q->wait_key != key || value < q->cur.sync.value)
 			continue;
+		if (looks) {
+			/* A worker is reading the word: the model waits for what it finds. */
+			q->wait_hit = true;
+			x1_queue_expect(q);
+			continue;
+		}
 		q->front = X1_FRONT_EXEC;
 		x1_queue_expect(q);
 		x1_queue_kick(q);
@@ -436,7 +443,8 @@ uint64_t x1_tm_lapse(struct x1_core *core, uint64_t now)
 
 		if (!q->expected)
 			continue;
-		if (!q->lapse_since || q->lapse_progress != progress) {
+		/* A queue that no thread works for is starved, not stuck. */
+		if (!q->lapse_since || q->lapse_progress != progress || !q->pins) {
 			q->lapse_since = now;
 			q->lapse_progress = progress;
 		}

@@ -183,6 +183,7 @@ struct x1_queue {
 	uint32_t rptr_written;
 	bool rptr_busy;     /* a thread writes it back */
 	uint64_t wait_key;  /* WAIT: its memory word, see x1_mem_word() */
+	bool wait_hit;      /* a fence reached it while a worker was looking */
 	struct x1_launch *launch;
 	struct x1_tcmd *held;
 	uint64_t next_poll, backoff; /* WAIT */
