@@ -2,7 +2,8 @@
 /* Conversions between number formats (manual: Numerics, "Formats"). */
 #include <string.h>
 
-#include "x1_num.h"
+#include "x1_cvt.h"
+#include "x1_mm_path.h"
 
 /* Small floating formats: 1 sign, `exp` exponent and `man` significand bits. */
 struct float_format {
@@ -226,7 +227,8 @@ static const uint8_t *bytes_at(const void *p, unsigned int bits, size_t first)
 	return (const uint8_t *)p + first * bits / 8;
 }
 
-void x1_unpack_f32(enum x1_format fmt, const void *src, size_t first, float *dst, size_t n)
+/* Element by element. */
+static void unpack_f32(enum x1_format fmt, const void *src, size_t first, float *dst, size_t n)
 {
 	unsigned int bits = x1_format_bits(fmt);
 
@@ -260,12 +262,27 @@ void x1_unpack_f32(enum x1_format fmt, const void *src, size_t first, float *dst
 	}
 }
 
+void x1_unpack_f32(enum x1_format fmt, const void *src, size_t first, float *dst, size_t n)
+{
+	const struct x1_cvt_path *path = x1_mm_path()->cvt;
+	unsigned int bits = x1_format_bits(fmt);
+	size_t done = 0;
+
+	if (path && first * bits % 8 == 0)
+		done = path->unpack(fmt, bytes_at(src, bits, first), dst, n);
+	unpack_f32(fmt, src, first + done, dst + done, n - done);
+}
+
 void x1_pack_f32(enum x1_format fmt, bool saturate, const float *src, void *dst, size_t first,
 		 size_t n)
 {
+	const struct x1_cvt_path *path = x1_mm_path()->cvt;
 	unsigned int bits = x1_format_bits(fmt);
+	size_t done = 0;
 
-	for (size_t i = 0; i < n; i++)
+	if (path && first * bits % 8 == 0)
+		done = path->pack(fmt, saturate, src, (uint8_t *)dst + first * bits / 8, n);
+	for (size_t i = done; i < n; i++)
 		put_code(dst, bits, first + i, x1_encode(fmt, src[i], saturate));
 }
 

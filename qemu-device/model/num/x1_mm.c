@@ -2,9 +2,9 @@
 /*
  * Matrix product: choice of the host path, operands to panels, tiles to the path.
  *
- * A becomes m rows of k values, B panels of nr columns, both padded with +0 to
- * whole blocks; a tile of mr x nr accumulators then runs through the path's
- * kernel. Panels of KC values of k keep B's part in the L1 cache.
+ * A becomes m rows of k elements, B panels of nr columns, both padded with +0;
+ * a tile of mr x nr accumulators then runs through the path's kernel. Stretches
+ * of KC elements of k keep B's part in the L1 cache.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -17,7 +17,8 @@
 #include "x1_mm_operand.h"
 #include "x1_mm_path.h"
 
-#define KC 256
+#define KC         256 /* elements of 4 bytes */
+#define PITCH_STEP 64  /* 16 groups of four bytes */
 
 /* Buffers of a workspace. */
 enum {
@@ -25,7 +26,6 @@ enum {
 	WS_B,
 	WS_ROWS,
 	WS_TMP,
-	WS_PAIRS,
 	WS_COUNT
 };
 
@@ -138,9 +138,12 @@ static void *ws_get(struct x1_mm_ws *ws, unsigned int which, size_t bytes)
 struct job {
 	const struct x1_mm_args *m;
 	const struct x1_mm_path *path;
+	const struct x1_mm_kernel *kernel;
 	uint32_t block, kpad;
+	uint32_t pitch;  /* elements from row to row of what is converted */
 	uint32_t sblock; /* 0 = no scales, or folded ones */
-	bool wide, fold;
+	bool ints, fold;
+	bool a_in_place, b_in_place, b_lines;
 };
 
 /* Number of the operand's scale block that k of the instruction lies in. */
@@ -176,7 +179,7 @@ static void tile_scales(const struct job *j, uint32_t i0, uint32_t k,
 	const struct x1_mm_args *m = j->m;
 	uint32_t idx = scale_index(j, &m->a, k), nr = j->path->nr;
 
-	for (uint32_t r = 0; r < j->path->mr; r++, s += nr) {
+	for (uint32_t r = 0; r < j->kernel->mr; r++, s += nr) {
 		double sa = x1_mm_scale_at(&m->a, i0 + r < m->m ? i0 + r : m->m - 1, idx);
 
 		/* E8M0's 2^-127 is no FP32 number without subnormals. */
@@ -188,199 +191,213 @@ static void tile_scales(const struct job *j, uint32_t i0, uint32_t k,
 	}
 }
 
-/* One scale block of a tile: p over the block from +0, then acc = fma(p, s, acc). */
+/* A tile of accumulators. */
+union accs {
+	int32_t i[X1_MM_MAX_MR * X1_MM_MAX_NR];
+	float f[X1_MM_MAX_MR * X1_MM_MAX_NR];
+};
+
+/*
+ * One scale block of a tile: p over the block from +0 (integers: exact INT32,
+ * then RN to FP32), then acc = fma(p, s, acc).
+ */
 static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0, uint32_t k,
 			 const struct column_scales *sb)
 {
-	float p[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0}, s[X1_MM_MAX_MR * X1_MM_MAX_NR];
-	float *acc = t->acc;
+	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
+	union accs p;
+	float s[X1_MM_MAX_MR * X1_MM_MAX_NR];
+	uint8_t *acc = t->acc;
+	size_t acc_stride = t->acc_stride;
 
-	t->acc = p;
-	j->path->blocks(t);
-	t->acc = acc;
+	memset(&p, 0, (size_t)mr * nr * 4);
+	t->acc = &p;
+	t->acc_stride = nr * 4;
+	j->kernel->run(t);
+	if (j->ints)
+		for (uint32_t i = 0; i < mr * nr; i++)
+			p.f[i] = (float)p.i[i];
 	tile_scales(j, i0, k, sb, s);
-	j->path->scale(acc, p, s, (size_t)j->path->mr * j->path->nr);
+	for (uint32_t r = 0; r < mr; r++)
+		j->path->scale((float *)(acc + r * acc_stride), p.f + r * nr, s + r * nr, nr);
+	t->acc = acc;
+	t->acc_stride = acc_stride;
 }
 
-/* Run a tile over [k, k + len) of its panels. */
-static void run_tile(const struct job *j, const float *a, const float *b, float *acc, uint32_t i0,
-		     uint32_t k, uint32_t len, const struct column_scales *sb)
+static uint8_t *acc_at(const struct job *j, uint32_t i, uint32_t c)
 {
-	struct x1_mm_tile t = {.b = b + (size_t)k * j->path->nr,
-			       .acc = acc,
-			       .acc_stride = j->path->nr,
-			       .k = len,
-			       .block = j->block};
-
-	for (uint32_t r = 0; r < j->path->mr; r++)
-		t.a[r] = a + (size_t)(i0 + r) * j->kpad + k;
-	if (j->wide)
-		j->path->fma(&t);
-	else if (j->sblock)
-		scaled_block(j, &t, i0, k, sb);
-	else
-		j->path->blocks(&t);
+	return (uint8_t *)j->m->acc + (int64_t)i * j->m->acc_stride + (size_t)c * 4;
 }
 
-static void load_tile(const struct job *j, uint32_t i0, uint32_t j0, void *tile, bool from_acc)
+static uint32_t live_cols(const struct job *j, uint32_t j0)
 {
-	const struct x1_mm_args *m = j->m;
-	uint32_t nr = j->path->nr, cols = m->n - j0 < nr ? m->n - j0 : nr;
-
-	memset(tile, 0, (size_t)j->path->mr * nr * 4);
-	for (uint32_t r = 0; from_acc && r < j->path->mr && i0 + r < m->m; r++)
-		memcpy((uint8_t *)tile + (size_t)r * nr * 4,
-		       (const uint8_t *)m->acc + (int64_t)(i0 + r) * m->acc_stride + j0 * 4,
-		       cols * 4);
+	return j->m->n - j0 < j->path->nr ? j->m->n - j0 : j->path->nr;
 }
 
-static void store_tile(const struct job *j, uint32_t i0, uint32_t j0, const void *tile)
+static void load_tile(const struct job *j, uint32_t i0, uint32_t j0, uint8_t *tile)
 {
-	const struct x1_mm_args *m = j->m;
-	uint32_t nr = j->path->nr, cols = m->n - j0 < nr ? m->n - j0 : nr;
+	uint32_t nr = j->path->nr;
 
-	for (uint32_t r = 0; r < j->path->mr && i0 + r < m->m; r++)
-		memcpy((uint8_t *)m->acc + (int64_t)(i0 + r) * m->acc_stride + j0 * 4,
-		       (const uint8_t *)tile + (size_t)r * nr * 4, cols * 4);
+	memset(tile, 0, (size_t)j->kernel->mr * nr * 4);
+	for (uint32_t r = 0; r < j->kernel->mr && i0 + r < j->m->m; r++)
+		memcpy(tile + (size_t)r * nr * 4, acc_at(j, i0 + r, j0), live_cols(j, j0) * 4);
+}
+
+static void store_tile(const struct job *j, uint32_t i0, uint32_t j0, const uint8_t *tile)
+{
+	uint32_t nr = j->path->nr;
+
+	for (uint32_t r = 0; r < j->kernel->mr && i0 + r < j->m->m; r++)
+		memcpy(acc_at(j, i0 + r, j0), tile + (size_t)r * nr * 4, live_cols(j, j0) * 4);
 }
 
 /* End of the stretch of k that starts at k: a panel, or a scale block. */
 static uint32_t stretch_end(const struct job *j, uint32_t k)
 {
-	uint32_t end = k + KC - k % KC;
+	uint32_t kc = KC * 4 / x1_mm_elem_bytes(j->kernel->elem), end = k + kc - k % kc;
 
 	if (j->sblock)
 		end = k + j->sblock - (j->m->k0 + k) % j->sblock;
 	return end < j->kpad ? end : j->kpad;
 }
 
-static int mm_float(const struct job *j, struct x1_mm_ws *ws)
+/* A tile over [k, end). Whole ones add to the accumulators themselves. */
+static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, uint32_t i0,
+		     uint32_t j0, uint32_t k, uint32_t end, const struct column_scales *sb)
 {
 	const struct x1_mm_args *m = j->m;
-	uint32_t mr = j->path->mr, nr = j->path->nr;
-	uint32_t mpad = (m->m + mr - 1) / mr * mr;
-	float *a, *b, *rows, *tmp, tile[X1_MM_MAX_MR * X1_MM_MAX_NR];
-	struct column_scales sb;
+	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
+	const uint32_t elem = x1_mm_elem_bytes(j->kernel->elem);
+	const bool whole = m->m - i0 >= mr && m->n - j0 >= nr;
+	_Alignas(64) union accs tile;
+	struct x1_mm_tile t = {.a = a + (size_t)i0 * j->pitch * elem + (size_t)k * elem,
+			       .a_stride = (size_t)j->pitch * elem,
+			       .b = b + (size_t)k * nr * elem,
+			       .acc = &tile,
+			       .acc_stride = nr * 4,
+			       .k = end - k,
+			       .block = j->block};
+
+	if (j->a_in_place && m->m - i0 >= mr) {
+		t.a = m->a.base + (int64_t)i0 * m->a.stride + (size_t)k * elem;
+		t.a_stride = (size_t)m->a.stride;
+	}
+	if (whole) {
+		t.acc = acc_at(j, i0, j0);
+		t.acc_stride = (size_t)m->acc_stride;
+	} else {
+		load_tile(j, i0, j0, (uint8_t *)&tile);
+	}
+	if (j->sblock)
+		scaled_block(j, &t, i0, k, sb);
+	else
+		j->kernel->run(&t);
+	if (end == j->kpad && (!j->ints || j->sblock))
+		for (uint32_t r = 0; r < mr; r++)
+			j->path->canonical((float *)((uint8_t *)t.acc + r * t.acc_stride));
+	if (!whole)
+		store_tile(j, i0, j0, (const uint8_t *)&tile);
+}
+
+/* All rows of A, or of those used in place the ragged rest. */
+static void unpack_a(const struct job *j, const struct x1_mm_rows *to, uint8_t *a, void *tmp)
+{
+	const uint32_t mr = j->kernel->mr, mpad = (j->m->m + mr - 1) / mr * mr;
+	uint32_t i0 = j->a_in_place ? j->m->m / mr * mr : 0;
+
+	for (uint32_t count; i0 < mpad; i0 += count) {
+		count = mpad - i0 < X1_MM_BATCH ? mpad - i0 : X1_MM_BATCH;
+		x1_mm_unpack_rows(j->m, false, i0, count, to,
+				  a + (size_t)i0 * j->pitch * x1_mm_elem_bytes(to->elem), tmp);
+	}
+}
+
+/* The panel of columns from j0. */
+static void unpack_b(const struct job *j, const struct x1_mm_rows *to, uint32_t j0, uint8_t *rows,
+		     void *b, void *tmp)
+{
+	const struct x1_mm_args *m = j->m;
+	const uint32_t nr = j->path->nr, bytes = j->pitch * x1_mm_elem_bytes(to->elem);
 	const void *row[X1_MM_MAX_NR];
 
-	a = ws_get(ws, WS_A, (size_t)mpad * j->kpad * 4);
-	b = ws_get(ws, WS_B, (size_t)nr * j->kpad * 4);
-	rows = ws_get(ws, WS_ROWS, (size_t)nr * j->kpad * 4);
-	tmp = ws_get(ws, WS_TMP, x1_mm_tmp_floats(m, mpad > nr ? mpad : nr) * 4);
+	if (j->b_lines) {
+		x1_mm_unpack_lines(m, j0, nr, nr, j->pitch, b);
+		return;
+	}
+	if (j->b_in_place && m->n - j0 >= nr) {
+		for (uint32_t c = 0; c < nr; c++)
+			row[c] = x1_mm_row_at(&m->b, j0 + c);
+		j->path->transpose(row, b, j->kpad);
+		return;
+	}
+	x1_mm_unpack_rows(m, true, j0, nr, to, rows, tmp);
+	for (uint32_t c = 0; c < nr; c++)
+		row[c] = rows + (size_t)c * bytes;
+	j->path->transpose(row, b, bytes / 4);
+}
+
+static int product(const struct job *j, struct x1_mm_ws *ws)
+{
+	const struct x1_mm_args *m = j->m;
+	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
+	const size_t bytes = (size_t)j->pitch * x1_mm_elem_bytes(j->kernel->elem);
+	struct x1_mm_rows to = {.elem = j->kernel->elem, .fold = j->fold, .pitch = j->pitch};
+	uint8_t *a, *b, *rows, *tmp;
+	struct column_scales sb;
+
+	a = ws_get(ws, WS_A, (m->m + mr) * bytes);
+	b = ws_get(ws, WS_B, nr * bytes);
+	rows = ws_get(ws, WS_ROWS, nr * bytes);
+	tmp = ws_get(ws, WS_TMP, x1_mm_tmp_bytes(m, j->pitch));
 	if (!a || !b || !rows || !tmp)
 		return -1;
-	x1_mm_unpack_rows(m, false, 0, mpad, a, j->kpad, j->fold, tmp);
-	for (uint32_t c = 0; c < nr; c++)
-		row[c] = rows + (size_t)c * j->kpad;
+	if (!m->accumulate)
+		for (uint32_t i = 0; i < m->m; i++)
+			memset(acc_at(j, i, 0), 0, (size_t)m->n * 4);
+	to.offset = j->kernel->a_offset;
+	unpack_a(j, &to, a, tmp);
+	to.offset = false;
 	for (uint32_t j0 = 0; j0 < m->n; j0 += nr) {
-		x1_mm_unpack_rows(m, true, j0, nr, rows, j->kpad, j->fold, tmp);
-		j->path->transpose(row, b, j->kpad);
+		unpack_b(j, &to, j0, rows, b, tmp);
 		for (uint32_t k = 0, end; k < j->kpad; k = end) {
 			end = stretch_end(j, k);
 			if (j->sblock)
 				get_column_scales(j, j0, k, &sb);
-			for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
-				load_tile(j, i0, j0, tile, k || m->accumulate);
-				run_tile(j, a, b, tile, i0, k, end - k, &sb);
-				if (end == j->kpad)
-					j->path->canonical(tile, (size_t)mr * nr);
-				store_tile(j, i0, j0, tile);
-			}
+			for (uint32_t i0 = 0; i0 < m->m; i0 += mr)
+				run_tile(j, a, b, i0, j0, k, end, &sb);
 		}
 	}
 	return 0;
 }
 
-/* ---- integers ---- */
-
-/* One scale block of integers: exact INT32, then RN to FP32 and the same fma. */
-static void scaled_ints(const struct job *j, struct x1_mm_itile *t, float *acc, uint32_t i0,
-			uint32_t k, const struct column_scales *sb)
+/* FP32 operands whose rows are whole blocks, where the host flushes as it reads. */
+static bool in_place(const struct job *j, const struct x1_mm_operand *op)
 {
-	int32_t sum[X1_MM_MAX_MR * X1_MM_MAX_NR] = {0};
-	float p[X1_MM_MAX_MR * X1_MM_MAX_NR], s[X1_MM_MAX_MR * X1_MM_MAX_NR];
-	size_t n = (size_t)j->path->mr * j->path->nr;
-
-	t->acc = sum;
-	j->path->ints(t);
-	for (size_t i = 0; i < n; i++)
-		p[i] = (float)sum[i];
-	tile_scales(j, i0, k, sb, s);
-	j->path->scale(acc, p, s, n);
-}
-
-static int mm_int(const struct job *j, struct x1_mm_ws *ws)
-{
-	const struct x1_mm_args *m = j->m;
-	uint32_t mr = j->path->mr, nr = j->path->nr, kpad = j->kpad;
-	uint32_t mpad = (m->m + mr - 1) / mr * mr;
-	struct column_scales sb;
-	union {
-		int32_t i[X1_MM_MAX_MR * X1_MM_MAX_NR];
-		float f[X1_MM_MAX_MR * X1_MM_MAX_NR];
-	} tile;
-	int16_t *a, *b, *pairs;
-	const void *row[X1_MM_MAX_NR];
-	float *rows, *tmp;
-
-	a = ws_get(ws, WS_A, (size_t)mpad * kpad * 2);
-	b = ws_get(ws, WS_B, (size_t)nr * kpad * 2);
-	rows = ws_get(ws, WS_ROWS, (size_t)(mr > nr ? mr : nr) * kpad * 4);
-	pairs = ws_get(ws, WS_PAIRS, (size_t)nr * kpad * 2);
-	tmp = ws_get(ws, WS_TMP, x1_mm_tmp_floats(m, mr > nr ? mr : nr) * 4);
-	if (!a || !b || !rows || !pairs || !tmp)
-		return -1;
-	for (uint32_t i0 = 0; i0 < mpad; i0 += mr) {
-		x1_mm_unpack_rows(m, false, i0, mr, rows, kpad, false, tmp);
-		j->path->to_i16(rows, a + (size_t)i0 * kpad, (size_t)mr * kpad);
-	}
-	for (uint32_t c = 0; c < nr; c++)
-		row[c] = pairs + (size_t)c * kpad;
-	for (uint32_t j0 = 0; j0 < m->n; j0 += nr) {
-		x1_mm_unpack_rows(m, true, j0, nr, rows, kpad, false, tmp);
-		j->path->to_i16(rows, pairs, (size_t)nr * kpad);
-		j->path->transpose(row, b, kpad / 2);
-		for (uint32_t k = 0, end; k < kpad; k = end) {
-			end = stretch_end(j, k);
-			if (j->sblock)
-				get_column_scales(j, j0, k, &sb);
-			for (uint32_t i0 = 0; i0 < m->m; i0 += mr) {
-				struct x1_mm_itile t = {.b = b + (size_t)k * nr,
-							.acc = tile.i,
-							.acc_stride = nr,
-							.k = end - k};
-
-				for (uint32_t r = 0; r < mr; r++)
-					t.a[r] = a + (size_t)(i0 + r) * kpad + k;
-				load_tile(j, i0, j0, &tile, k || m->accumulate);
-				if (j->sblock)
-					scaled_ints(j, &t, tile.f, i0, k, &sb);
-				else
-					j->path->ints(&t);
-				if (j->sblock && end == kpad)
-					j->path->canonical(tile.f, (size_t)mr * nr);
-				store_tile(j, i0, j0, &tile);
-			}
-		}
-	}
-	return 0;
+	return j->path->flushes && op->fmt == X1_FMT_FP32 && !op->trans && !op->group &&
+	       j->kpad == j->m->k;
 }
 
 int x1_mm(const struct x1_mm_args *m, struct x1_mm_ws *ws)
 {
-	struct job j = {.m = m, .path = x1_mm_path(), .wide = x1_mm_is_wide(m)};
+	const struct x1_mm_path *path = x1_mm_path();
+	struct job j = {.m = m, .path = path, .ints = x1_format_is_int(m->a.fmt)};
 	uint32_t saved;
 	int ret;
 
+	j.kernel = j.ints ? &path->ints : x1_mm_is_wide(m) ? &path->fma : &path->blocks;
 	j.sblock = x1_mm_joint_block(m);
 	j.block = m->a.scale == X1_SCALE_NV16 || m->b.scale == X1_SCALE_NV16 ? 16 : 32;
 	j.kpad = (m->k + j.block - 1) / j.block * j.block;
+	j.pitch = (j.kpad + PITCH_STEP - 1) / PITCH_STEP * PITCH_STEP;
 	if (x1_mm_can_fold(m)) {
 		j.fold = true;
 		j.sblock = 0;
 	}
+	j.a_in_place = in_place(&j, &m->a);
+	j.b_in_place = in_place(&j, &m->b) && !m->sparsity;
+	j.b_lines = m->b.trans && !m->sparsity && !j.fold && j.kernel->elem == X1_MM_F32;
 	saved = x1_fp_enter();
-	ret = x1_format_is_int(m->a.fmt) ? mm_int(&j, ws) : mm_float(&j, ws);
+	ret = product(&j, ws);
 	x1_fp_leave(saved);
 	return ret;
 }

@@ -16,30 +16,20 @@
 
 typedef __m256 vec;
 typedef __m256i ivec;
-typedef __m128i vhalf;
 
-#define V_ZERO()         _mm256_setzero_ps()
-#define V_LOAD(p)        _mm256_loadu_ps(p)
-#define V_STORE(p, v)    _mm256_storeu_ps(p, v)
-#define V_SET1(f)        _mm256_set1_ps(f)
-#define V_FMA(a, b, c)   _mm256_fmadd_ps(a, b, c)
-#define V_ADD(a, b)      _mm256_add_ps(a, b)
-#define V_MUL(a, b)      _mm256_mul_ps(a, b)
-#define VI_LOAD(p)       _mm256_loadu_si256((const __m256i *)(p))
-#define VI_STORE(p, v)   _mm256_storeu_si256((__m256i *)(p), v)
-#define VI_SET1(i)       _mm256_set1_epi32(i)
-#define VI_ADD(a, b)     _mm256_add_epi32(a, b)
-#define VI_MADD(a, b)    _mm256_madd_epi16(a, b)
-#define VH_LOAD(p)       _mm_loadu_si128((const __m128i *)(p))
-#define VH_FROM_BYTES(p) _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(p)))
-#define VH_AND(x, c)     _mm_and_si128(x, _mm_set1_epi16(c))
-#define VH_OR(a, b)      _mm_or_si128(a, b)
-#define VH_SHL(x, n)     _mm_slli_epi16(x, n)
-#define V_FROM_HALF(h)   _mm256_cvtph_ps(h)
-#define V_NAN_WHERE(v, x, code)                                                       \
-	_mm256_blendv_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(X1_CANONICAL_NAN)), \
-			 _mm256_castsi256_ps(_mm256_cvtepi16_epi32(                   \
-				 _mm_cmpeq_epi16(VH_AND(x, code), _mm_set1_epi16(code)))))
+#define V_ZERO()       _mm256_setzero_ps()
+#define V_LOAD(p)      _mm256_loadu_ps(p)
+#define V_STORE(p, v)  _mm256_storeu_ps(p, v)
+#define V_SET1(f)      _mm256_set1_ps(f)
+#define V_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define V_ADD(a, b)    _mm256_add_ps(a, b)
+#define V_MUL(a, b)    _mm256_mul_ps(a, b)
+#define VI_LOAD(p)     _mm256_loadu_si256((const __m256i *)(p))
+#define VI_STORE(p, v) _mm256_storeu_si256((__m256i *)(p), v)
+#define VI_SET1(i)     _mm256_set1_epi32(i)
+#define VI_ADD(a, b)   _mm256_add_epi32(a, b)
+#define VI_MADD(a, b)  _mm256_madd_epi16(a, b)
+#define V_HAS_NAN(v)   _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))
 
 #include "x1_mm_simd.h"
 
@@ -80,33 +70,20 @@ static void transpose(const void *const *rows, void *dst, uint32_t k)
 	}
 }
 
-static void to_i16(const float *src, int16_t *dst, size_t n)
-{
-	for (size_t i = 0; i < n; i += 16) {
-		__m256i lo = _mm256_cvtps_epi32(_mm256_loadu_ps(src + i));
-		__m256i hi = _mm256_cvtps_epi32(_mm256_loadu_ps(src + i + 8));
-		/* packs works within 128-bit halves */
-		__m256i v = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), 0xd8);
-
-		_mm256_storeu_si256((__m256i *)(dst + i), v);
-	}
-}
-
 const struct x1_mm_path x1_mm_path_avx2 = {
 	.name = "avx2",
-	.mr = MR,
 	.nr = NR,
+	.flushes = true,
 	.usable = usable,
-	.blocks = blocks,
-	.fma = fma_rule,
-	.ints = ints,
+	.blocks = {X1_MM_F32, MR, false, blocks},
+	.fma = {X1_MM_F32, 2 * MR, false, fma_rule},
+	.ints = {X1_MM_I16, 2 * MR, false, ints},
 	.scale = scale,
 	.mul = mul,
-	.unpack = unpack,
 	.transpose = transpose,
-	.to_i16 = to_i16,
 	.canonical = canonical,
 	.peak = peak,
 	.vec = &x1_vec_path_avx2,
+	.cvt = &x1_cvt_path_avx2,
 };
 #endif

@@ -17,29 +17,20 @@
 
 typedef __m512 vec;
 typedef __m512i ivec;
-typedef __m256i vhalf;
 
-#define V_ZERO()         _mm512_setzero_ps()
-#define V_LOAD(p)        _mm512_loadu_ps(p)
-#define V_STORE(p, v)    _mm512_storeu_ps(p, v)
-#define V_SET1(f)        _mm512_set1_ps(f)
-#define V_FMA(a, b, c)   _mm512_fmadd_ps(a, b, c)
-#define V_ADD(a, b)      _mm512_add_ps(a, b)
-#define V_MUL(a, b)      _mm512_mul_ps(a, b)
-#define VI_LOAD(p)       _mm512_loadu_si512(p)
-#define VI_STORE(p, v)   _mm512_storeu_si512(p, v)
-#define VI_SET1(i)       _mm512_set1_epi32(i)
-#define VI_ADD(a, b)     _mm512_add_epi32(a, b)
-#define VI_MADD(a, b)    _mm512_madd_epi16(a, b)
-#define VH_LOAD(p)       _mm256_loadu_si256((const __m256i *)(p))
-#define VH_FROM_BYTES(p) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p)))
-#define VH_AND(x, c)     _mm256_and_si256(x, _mm256_set1_epi16(c))
-#define VH_OR(a, b)      _mm256_or_si256(a, b)
-#define VH_SHL(x, n)     _mm256_slli_epi16(x, n)
-#define V_FROM_HALF(h)   _mm512_cvtph_ps(h)
-#define V_NAN_WHERE(v, x, code)                                                                  \
-	_mm512_mask_mov_ps(v, _mm256_cmpeq_epi16_mask(VH_AND(x, code), _mm256_set1_epi16(code)), \
-			   _mm512_castsi512_ps(_mm512_set1_epi32(X1_CANONICAL_NAN)))
+#define V_ZERO()       _mm512_setzero_ps()
+#define V_LOAD(p)      _mm512_loadu_ps(p)
+#define V_STORE(p, v)  _mm512_storeu_ps(p, v)
+#define V_SET1(f)      _mm512_set1_ps(f)
+#define V_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define V_ADD(a, b)    _mm512_add_ps(a, b)
+#define V_MUL(a, b)    _mm512_mul_ps(a, b)
+#define VI_LOAD(p)     _mm512_loadu_si512(p)
+#define VI_STORE(p, v) _mm512_storeu_si512(p, v)
+#define VI_SET1(i)     _mm512_set1_epi32(i)
+#define VI_ADD(a, b)   _mm512_add_epi32(a, b)
+#define VI_MADD(a, b)  _mm512_madd_epi16(a, b)
+#define V_HAS_NAN(v)   _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
 
 #include "x1_mm_simd.h"
 
@@ -94,28 +85,20 @@ static void transpose(const void *const *rows, void *dst, uint32_t k)
 	}
 }
 
-static void to_i16(const float *src, int16_t *dst, size_t n)
-{
-	for (size_t i = 0; i < n; i += 16)
-		_mm256_storeu_si256((__m256i *)(dst + i), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(
-								  _mm512_loadu_ps(src + i))));
-}
-
 const struct x1_mm_path x1_mm_path_avx512 = {
 	.name = "avx512",
-	.mr = MR,
 	.nr = NR,
+	.flushes = true,
 	.usable = usable,
-	.blocks = blocks,
-	.fma = fma_rule,
-	.ints = ints,
+	.blocks = {X1_MM_F32, MR, false, blocks},
+	.fma = {X1_MM_F32, 2 * MR, false, fma_rule},
+	.ints = {X1_MM_I16, 2 * MR, false, ints},
 	.scale = scale,
 	.mul = mul,
-	.unpack = unpack,
 	.transpose = transpose,
-	.to_i16 = to_i16,
 	.canonical = canonical,
 	.peak = peak,
 	.vec = &x1_vec_path_avx512,
+	.cvt = &x1_cvt_path_avx512,
 };
 #endif

@@ -115,63 +115,83 @@ uint32_t x1_scale_row_bytes(enum x1_scale_mode s, uint32_t k)
 
 /* ---- operands ---- */
 
-static const uint8_t *row_at(const struct x1_mm_operand *op, uint32_t r)
+/* Codes are decoded to FP32, integers to bytes; other elements are made of these. */
+static uint32_t cell_bytes(enum x1_format fmt)
 {
-	if (!op->group)
-		return op->base + (int64_t)r * op->stride;
-	return op->base + (int64_t)(r % op->group) * op->stride +
-	       (int64_t)(r / op->group) * op->gstride;
-}
-
-static uint32_t sparse_index(const uint8_t *meta, uint32_t bits, uint32_t i)
-{
-	uint32_t v = 0;
-
-	for (uint32_t b = 0; b < bits; b++)
-		v |= (uint32_t)(meta[(i * bits + b) / 8] >> (i * bits + b) % 8 & 1) << b;
-	return v;
+	return x1_format_is_int(fmt) ? 1 : 4;
 }
 
 /* A MATRIX operand's FP32 value: TF32 drops its low bits. */
-static void mask_tf32(enum x1_format fmt, float *v, size_t n)
+static void mask_tf32(float *v, size_t n)
 {
-	if (fmt != X1_FMT_TF32)
-		return;
 	for (size_t i = 0; i < n; i++)
 		v[i] = x1_bits_f32(x1_f32_bits(v[i]) & ~0x1fffu);
 }
 
-static void unpack_row(enum x1_format fmt, const uint8_t *src, float *dst, uint32_t n)
+static void int4_to_bytes(const uint8_t *src, int8_t *dst, size_t n)
 {
-	if (!x1_mm_path()->unpack(fmt, src, dst, n))
-		x1_unpack_f32(fmt, src, 0, dst, n);
-	mask_tf32(fmt, dst, n);
+	for (size_t i = 0; i < n / 2; i++) {
+		dst[2 * i] = (int8_t)((int8_t)(src[i] << 4) >> 4);
+		dst[2 * i + 1] = (int8_t)((int8_t)src[i] >> 4);
+	}
+	if (n % 2)
+		dst[n - 1] = (int8_t)((int8_t)(src[n / 2] << 4) >> 4);
 }
 
-/* Stored elements of a sparse row to their places; dst is zeroed. */
-static void scatter_row(const struct x1_mm_args *m, uint32_t row, const float *stored, float *dst)
+/* n elements from element `first`, at a byte boundary. */
+static void decode(enum x1_format fmt, const uint8_t *src, size_t first, void *dst, size_t n)
+{
+	if (fmt == X1_FMT_INT8) {
+		memcpy(dst, src + first, n);
+	} else if (fmt == X1_FMT_INT4) {
+		int4_to_bytes(src + first / 2, dst, n);
+	} else {
+		x1_unpack_f32(fmt, src, first, dst, n);
+		if (fmt == X1_FMT_TF32)
+			mask_tf32(dst, n);
+	}
+}
+
+static uint32_t sparse_index(const uint8_t *meta, uint32_t bits, uint32_t i)
+{
+	uint32_t bit = i * bits, v = meta[bit / 8];
+
+	if (bit % 8 + bits > 8)
+		v |= (uint32_t)meta[bit / 8 + 1] << 8;
+	return v >> bit % 8 & ((1u << bits) - 1);
+}
+
+/* Stored cells of a sparse row to their places; dst is zeroed. */
+static void scatter_row(const struct x1_mm_args *m, uint32_t row, const void *stored, void *dst)
 {
 	uint32_t kept = sparse_kept(m->sparsity), group = x1_sparse_group(m->sparsity);
-	uint32_t bits = x1_sparse_index_bits(m->sparsity);
+	uint32_t bits = x1_sparse_index_bits(m->sparsity), bytes = cell_bytes(m->b.fmt);
 	const uint8_t *meta = m->meta + (int64_t)row * m->meta_stride;
+	uint32_t num = x1_sparse_stored(m->sparsity, m->k);
 
-	for (uint32_t i = 0; i < x1_sparse_stored(m->sparsity, m->k); i++) {
-		uint32_t k = i / kept * group + sparse_index(meta, bits, i);
+	for (uint32_t i = 0, k0 = 0; i < num; k0 += group) {
+		for (uint32_t end = i + kept; i < end; i++) {
+			uint32_t k = k0 + sparse_index(meta, bits, i);
 
-		if (k < m->k)
-			dst[k] = stored[i];
+			if (k >= m->k)
+				continue;
+			if (bytes == 1)
+				((uint8_t *)dst)[k] = ((const uint8_t *)stored)[i];
+			else
+				((uint32_t *)dst)[k] = ((const uint32_t *)stored)[i];
+		}
 	}
 }
 
 /* Row r times its block scales. */
-static void fold_row(const struct x1_mm_operand *op, uint32_t row, float *v, uint32_t kpad)
+static void fold_row(const struct x1_mm_operand *op, uint32_t row, float *v, uint32_t k)
 {
 	uint32_t block = x1_mm_scale_block(op->scale);
 
-	for (uint32_t i = 0; i < kpad; i += block) {
+	for (uint32_t i = 0; i < k; i += block) {
 		float f = (float)x1_mm_scale_at(op, row, i / block);
 
-		for (uint32_t j = i; j < i + block && j < kpad; j++)
+		for (uint32_t j = i; j < i + block && j < k; j++)
 			v[j] *= f;
 	}
 }
@@ -181,43 +201,93 @@ static uint32_t stored_k(const struct x1_mm_args *m, bool is_b)
 	return is_b ? x1_sparse_stored(m->sparsity, m->k) : m->k;
 }
 
-size_t x1_mm_tmp_floats(const struct x1_mm_args *m, uint32_t count)
+size_t x1_mm_tmp_bytes(const struct x1_mm_args *m, uint32_t pitch)
 {
-	/* A line across all rows, and the stored rows of a sparse transposed operand. */
-	return (size_t)count * stored_k(m, true) + m->k + count;
+	/* Rows of cells, stored rows of a sparse operand, a line of a transposed one. */
+	return ((size_t)X1_MM_BATCH * (pitch + stored_k(m, true)) + X1_MM_BATCH) * 4;
+}
+
+/* Line k of a transposed operand holds element k of every row. */
+static void decode_lines(const struct x1_mm_operand *op, uint32_t first, uint32_t live, uint32_t k,
+			 void *line, void *dst, size_t pitch)
+{
+	for (uint32_t i = 0; i < k; i++) {
+		decode(op->fmt, x1_mm_row_at(op, i), first, line, live);
+		if (cell_bytes(op->fmt) == 1)
+			for (uint32_t r = 0; r < live; r++)
+				((uint8_t *)dst)[r * pitch + i] = ((uint8_t *)line)[r];
+		else
+			for (uint32_t r = 0; r < live; r++)
+				((uint32_t *)dst)[r * pitch + i] = ((uint32_t *)line)[r];
+	}
+}
+
+/* Cells of a row to the elements that the kernel takes. */
+static void convert_row(const struct x1_mm_rows *to, const void *cells, void *dst)
+{
+	if (to->elem == X1_MM_I16) {
+		for (uint32_t i = 0; i < to->pitch; i++)
+			((int16_t *)dst)[i] = ((const int8_t *)cells)[i];
+	} else if (to->offset) {
+		for (uint32_t i = 0; i < to->pitch; i++)
+			((uint8_t *)dst)[i] = ((const uint8_t *)cells)[i] ^ 0x80;
+	}
 }
 
 void x1_mm_unpack_rows(const struct x1_mm_args *m, bool is_b, uint32_t first, uint32_t count,
-		       float *dst, uint32_t kpad, bool fold, float *tmp)
+		       const struct x1_mm_rows *to, void *dst, void *tmp)
 {
 	const struct x1_mm_operand *op = is_b ? &m->b : &m->a;
 	bool sparse = is_b && m->sparsity;
 	uint32_t rows = is_b ? m->n : m->m, stored = stored_k(m, is_b);
 	uint32_t live = first >= rows ? 0 : rows - first < count ? rows - first : count;
-	/* Where stored elements go first. */
-	float *to = sparse ? tmp : dst;
-	uint32_t pitch = sparse ? stored : kpad;
+	uint32_t bytes = cell_bytes(op->fmt), elem = x1_mm_elem_bytes(to->elem);
+	size_t row_bytes = (size_t)to->pitch * bytes;
+	bool convert = to->offset || elem != bytes;
+	/* Where cells go, and before that the stored ones of a sparse operand. */
+	uint8_t *cells = convert ? tmp : dst;
+	uint8_t *packed = (uint8_t *)tmp + (size_t)X1_MM_BATCH * to->pitch * 4;
+	uint8_t *at = sparse ? packed : cells;
+	size_t at_bytes = sparse ? (size_t)stored * bytes : row_bytes;
 
-	memset(dst, 0, (size_t)count * kpad * sizeof(float));
-	if (op->trans) {
-		float *line = tmp + (sparse ? (size_t)count * stored : 0);
+	if (op->trans)
+		decode_lines(op, first, live, stored,
+			     packed + (size_t)X1_MM_BATCH * stored_k(m, true) * 4, at,
+			     at_bytes / bytes);
+	for (uint32_t r = 0; r < count; r++) {
+		uint8_t *row = cells + r * row_bytes;
 
-		/* Line k holds element k of every row. */
-		for (uint32_t k = 0; k < stored; k++) {
-			x1_unpack_f32(op->fmt, row_at(op, k), first, line, live);
-			mask_tf32(op->fmt, line, live);
-			for (uint32_t r = 0; r < live; r++)
-				to[(size_t)r * pitch + k] = line[r];
+		if (r >= live) {
+			memset(row, 0, row_bytes);
+		} else {
+			if (!op->trans)
+				decode(op->fmt, x1_mm_row_at(op, first + r), 0, at + r * at_bytes,
+				       stored);
+			if (sparse) {
+				memset(row, 0, row_bytes);
+				scatter_row(m, first + r, at + r * at_bytes, row);
+			} else {
+				memset(row + (size_t)m->k * bytes, 0,
+				       row_bytes - (size_t)m->k * bytes);
+			}
+			if (to->fold && op->scale)
+				fold_row(op, first + r, (float *)row, m->k);
 		}
-	} else {
-		for (uint32_t r = 0; r < live; r++)
-			unpack_row(op->fmt, row_at(op, first + r), to + (size_t)r * pitch, stored);
+		if (convert)
+			convert_row(to, row, (uint8_t *)dst + (size_t)r * to->pitch * elem);
 	}
-	for (uint32_t r = 0; r < live; r++) {
-		if (sparse)
-			scatter_row(m, first + r, tmp + (size_t)r * stored, dst + (size_t)r * kpad);
-		if (fold && op->scale)
-			fold_row(op, first + r, dst + (size_t)r * kpad, kpad);
+}
+
+void x1_mm_unpack_lines(const struct x1_mm_args *m, uint32_t first, uint32_t count, uint32_t width,
+			uint32_t pitch, float *dst)
+{
+	uint32_t live = m->n - first < count ? m->n - first : count;
+
+	for (uint32_t k = 0; k < pitch; k++, dst += width) {
+		if (k < m->k)
+			decode(m->b.fmt, x1_mm_row_at(&m->b, k), first, dst, live);
+		memset(dst + (k < m->k ? live : 0), 0,
+		       (width - (k < m->k ? live : 0)) * sizeof(*dst));
 	}
 }
 

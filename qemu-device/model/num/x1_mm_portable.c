@@ -14,19 +14,33 @@ static bool usable(void)
 	return true;
 }
 
+static const float *a_row(const struct x1_mm_tile *t, unsigned int i)
+{
+	return (const float *)((const uint8_t *)t->a + i * t->a_stride);
+}
+
+static void *acc_row(const struct x1_mm_tile *t, unsigned int i)
+{
+	return (uint8_t *)t->acc + i * t->acc_stride;
+}
+
 static void blocks(const struct x1_mm_tile *t)
 {
-	for (uint32_t k0 = 0; k0 < t->k; k0 += t->block) {
-		for (unsigned int i = 0; i < MR; i++) {
+	for (unsigned int i = 0; i < MR; i++) {
+		const float *a = a_row(t, i);
+		float *acc = acc_row(t, i);
+
+		for (uint32_t k0 = 0; k0 < t->k; k0 += t->block) {
+			const float *b = (const float *)t->b + (size_t)k0 * NR;
+
 			for (unsigned int j = 0; j < NR; j++) {
-				float *acc = &t->acc[i * t->acc_stride + j];
 				float e = 0, o = 0;
 
-				for (uint32_t k = k0; k < k0 + t->block; k += 2) {
-					e = x1_fma(t->a[i][k], t->b[k * NR + j], e);
-					o = x1_fma(t->a[i][k + 1], t->b[(k + 1) * NR + j], o);
+				for (uint32_t k = 0; k < t->block; k += 2) {
+					e = x1_fma(a[k0 + k], b[k * NR + j], e);
+					o = x1_fma(a[k0 + k + 1], b[(k + 1) * NR + j], o);
 				}
-				*acc = x1_add(*acc, x1_add(e, o));
+				acc[j] = x1_add(acc[j], x1_add(e, o));
 			}
 		}
 	}
@@ -35,25 +49,29 @@ static void blocks(const struct x1_mm_tile *t)
 static void fma_rule(const struct x1_mm_tile *t)
 {
 	for (unsigned int i = 0; i < MR; i++) {
-		for (unsigned int j = 0; j < NR; j++) {
-			float acc = t->acc[i * t->acc_stride + j];
+		const float *a = a_row(t, i);
+		float *acc = acc_row(t, i);
 
+		for (unsigned int j = 0; j < NR; j++)
 			for (uint32_t k = 0; k < t->k; k++)
-				acc = x1_fma(t->a[i][k], t->b[k * NR + j], acc);
-			t->acc[i * t->acc_stride + j] = acc;
-		}
+				acc[j] = x1_fma(a[k], ((const float *)t->b)[k * NR + j], acc[j]);
 	}
 }
 
-static void ints(const struct x1_mm_itile *t)
+static void ints(const struct x1_mm_tile *t)
 {
+	const int16_t *b = t->b;
+
 	for (unsigned int i = 0; i < MR; i++) {
+		const int16_t *a = (const int16_t *)a_row(t, i);
+		int32_t *acc = acc_row(t, i);
+
 		for (unsigned int j = 0; j < NR; j++) {
-			uint32_t acc = (uint32_t)t->acc[i * t->acc_stride + j];
+			uint32_t sum = (uint32_t)acc[j];
 
 			for (uint32_t k = 0; k < t->k; k++)
-				acc += (uint32_t)(t->a[i][k] * t->b[(k / 2 * NR + j) * 2 + k % 2]);
-			t->acc[i * t->acc_stride + j] = (int32_t)acc;
+				sum += (uint32_t)(a[k] * b[(k / 2 * NR + j) * 2 + k % 2]);
+			acc[j] = (int32_t)sum;
 		}
 	}
 }
@@ -70,12 +88,6 @@ static void mul(float *s, float a, const float *b)
 		s[i] = x1_mul(a, b[i]);
 }
 
-static bool unpack(enum x1_format fmt, const uint8_t *src, float *dst, size_t n)
-{
-	(void)fmt, (void)src, (void)dst, (void)n;
-	return false;
-}
-
 static void transpose(const void *const *rows, void *dst, uint32_t k)
 {
 	for (unsigned int j = 0; j < NR; j++)
@@ -84,15 +96,9 @@ static void transpose(const void *const *rows, void *dst, uint32_t k)
 			       (const uint8_t *)rows[j] + (size_t)i * 4, 4);
 }
 
-static void to_i16(const float *src, int16_t *dst, size_t n)
+static void canonical(float *acc)
 {
-	for (size_t i = 0; i < n; i++)
-		dst[i] = (int16_t)src[i];
-}
-
-static void canonical(float *acc, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
+	for (unsigned int i = 0; i < NR; i++)
 		if (acc[i] != acc[i])
 			acc[i] = x1_bits_f32(X1_CANONICAL_NAN);
 }
@@ -120,17 +126,14 @@ static double peak(unsigned int ms)
 
 const struct x1_mm_path x1_mm_path_portable = {
 	.name = "portable",
-	.mr = MR,
 	.nr = NR,
 	.usable = usable,
-	.blocks = blocks,
-	.fma = fma_rule,
-	.ints = ints,
+	.blocks = {X1_MM_F32, MR, false, blocks},
+	.fma = {X1_MM_F32, MR, false, fma_rule},
+	.ints = {X1_MM_I16, MR, false, ints},
 	.scale = scale,
 	.mul = mul,
-	.unpack = unpack,
 	.transpose = transpose,
-	.to_i16 = to_i16,
 	.canonical = canonical,
 	.peak = peak,
 	.vec = &x1_vec_path_portable,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Matrix product for x86 vectors of VL floats; the including file defines the
- * vector operations. A tile is MR rows of two vectors; the sums of even and odd
- * k stay in registers for a block, the accumulator is touched once per block.
- * Flush-to-zero mode is on (x1_fp_enter), tininess after rounding: the rule.
+ * vector operations. A tile is MR rows of two vectors. By the accumulate rule
+ * the sums of even and odd k stay in registers for a block and the accumulator
+ * is touched once per block; by the fma rule it stays in registers, twice as
+ * many rows of them. Flush-to-zero mode is on (x1_fp_enter), tininess after
+ * rounding: the rule.
  */
 #include <time.h>
 
@@ -11,10 +13,32 @@
 
 #define NR (2 * VL)
 
+static inline const uint8_t *a_row(const struct x1_mm_tile *t, unsigned int i)
+{
+	return (const uint8_t *)t->a + i * t->a_stride;
+}
+
+static inline void *acc_row(const struct x1_mm_tile *t, unsigned int i)
+{
+	return (uint8_t *)t->acc + i * t->acc_stride;
+}
+
+/* Element k of a row; operands used in place have no alignment. */
+static inline vec a_at(const uint8_t *row, uint32_t k)
+{
+	float f;
+
+	__builtin_memcpy(&f, row + 4 * (size_t)k, 4);
+	return V_SET1(f);
+}
+
 static void blocks(const struct x1_mm_tile *t)
 {
 	const float *b = t->b;
+	const uint8_t *a[MR];
 
+	for (unsigned int i = 0; i < MR; i++)
+		a[i] = a_row(t, i);
 	for (uint32_t k0 = 0; k0 < t->k; k0 += t->block) {
 		vec e[MR][2], o[MR][2];
 
@@ -24,22 +48,22 @@ static void blocks(const struct x1_mm_tile *t)
 			vec b0 = V_LOAD(b), b1 = V_LOAD(b + VL);
 
 			for (unsigned int i = 0; i < MR; i++) {
-				vec a = V_SET1(t->a[i][k]);
+				vec x = a_at(a[i], k);
 
-				e[i][0] = V_FMA(a, b0, e[i][0]);
-				e[i][1] = V_FMA(a, b1, e[i][1]);
+				e[i][0] = V_FMA(x, b0, e[i][0]);
+				e[i][1] = V_FMA(x, b1, e[i][1]);
 			}
 			b0 = V_LOAD(b + NR);
 			b1 = V_LOAD(b + NR + VL);
 			for (unsigned int i = 0; i < MR; i++) {
-				vec a = V_SET1(t->a[i][k + 1]);
+				vec x = a_at(a[i], k + 1);
 
-				o[i][0] = V_FMA(a, b0, o[i][0]);
-				o[i][1] = V_FMA(a, b1, o[i][1]);
+				o[i][0] = V_FMA(x, b0, o[i][0]);
+				o[i][1] = V_FMA(x, b1, o[i][1]);
 			}
 		}
 		for (unsigned int i = 0; i < MR; i++) {
-			float *acc = t->acc + i * t->acc_stride;
+			float *acc = acc_row(t, i);
 
 			V_STORE(acc, V_ADD(V_LOAD(acc), V_ADD(e[i][0], o[i][0])));
 			V_STORE(acc + VL, V_ADD(V_LOAD(acc + VL), V_ADD(e[i][1], o[i][1])));
@@ -49,53 +73,56 @@ static void blocks(const struct x1_mm_tile *t)
 
 static void fma_rule(const struct x1_mm_tile *t)
 {
-	vec acc[MR][2];
+	const float *b = t->b;
+	const uint8_t *a = t->a;
+	vec acc[2 * MR][2];
 
-	for (unsigned int i = 0; i < MR; i++) {
-		acc[i][0] = V_LOAD(t->acc + i * t->acc_stride);
-		acc[i][1] = V_LOAD(t->acc + i * t->acc_stride + VL);
+	for (unsigned int i = 0; i < 2 * MR; i++) {
+		acc[i][0] = V_LOAD(acc_row(t, i));
+		acc[i][1] = V_LOAD((float *)acc_row(t, i) + VL);
 	}
-	for (uint32_t k = 0; k < t->k; k++) {
-		vec b0 = V_LOAD(t->b + (size_t)k * NR), b1 = V_LOAD(t->b + (size_t)k * NR + VL);
+	for (uint32_t k = 0; k < t->k; k++, a += 4, b += NR) {
+		vec b0 = V_LOAD(b), b1 = V_LOAD(b + VL);
 
-		for (unsigned int i = 0; i < MR; i++) {
-			vec a = V_SET1(t->a[i][k]);
+		for (unsigned int i = 0; i < 2 * MR; i++) {
+			vec x = a_at(a + i * t->a_stride, 0);
 
-			acc[i][0] = V_FMA(a, b0, acc[i][0]);
-			acc[i][1] = V_FMA(a, b1, acc[i][1]);
+			acc[i][0] = V_FMA(x, b0, acc[i][0]);
+			acc[i][1] = V_FMA(x, b1, acc[i][1]);
 		}
 	}
-	for (unsigned int i = 0; i < MR; i++) {
-		V_STORE(t->acc + i * t->acc_stride, acc[i][0]);
-		V_STORE(t->acc + i * t->acc_stride + VL, acc[i][1]);
+	for (unsigned int i = 0; i < 2 * MR; i++) {
+		V_STORE(acc_row(t, i), acc[i][0]);
+		V_STORE((float *)acc_row(t, i) + VL, acc[i][1]);
 	}
 }
 
-static void ints(const struct x1_mm_itile *t)
+static void ints(const struct x1_mm_tile *t)
 {
-	ivec acc[MR][2];
+	const int16_t *b = t->b;
+	const uint8_t *a = t->a;
+	ivec acc[2 * MR][2];
 
-	for (unsigned int i = 0; i < MR; i++) {
-		acc[i][0] = VI_LOAD(t->acc + i * t->acc_stride);
-		acc[i][1] = VI_LOAD(t->acc + i * t->acc_stride + VL);
+	for (unsigned int i = 0; i < 2 * MR; i++) {
+		acc[i][0] = VI_LOAD(acc_row(t, i));
+		acc[i][1] = VI_LOAD((int32_t *)acc_row(t, i) + VL);
 	}
-	for (uint32_t k = 0; k < t->k; k += 2) {
-		const int16_t *b = t->b + (size_t)k * NR;
+	for (uint32_t k = 0; k < t->k; k += 2, a += 4, b += 2 * NR) {
 		ivec b0 = VI_LOAD(b), b1 = VI_LOAD(b + 2 * VL);
 
-		for (unsigned int i = 0; i < MR; i++) {
+		for (unsigned int i = 0; i < 2 * MR; i++) {
 			int32_t pair;
-			ivec a;
+			ivec x;
 
-			__builtin_memcpy(&pair, t->a[i] + k, 4);
-			a = VI_SET1(pair);
-			acc[i][0] = VI_ADD(acc[i][0], VI_MADD(a, b0));
-			acc[i][1] = VI_ADD(acc[i][1], VI_MADD(a, b1));
+			__builtin_memcpy(&pair, a + i * t->a_stride, 4);
+			x = VI_SET1(pair);
+			acc[i][0] = VI_ADD(acc[i][0], VI_MADD(x, b0));
+			acc[i][1] = VI_ADD(acc[i][1], VI_MADD(x, b1));
 		}
 	}
-	for (unsigned int i = 0; i < MR; i++) {
-		VI_STORE(t->acc + i * t->acc_stride, acc[i][0]);
-		VI_STORE(t->acc + i * t->acc_stride + VL, acc[i][1]);
+	for (unsigned int i = 0; i < 2 * MR; i++) {
+		VI_STORE(acc_row(t, i), acc[i][0]);
+		VI_STORE((int32_t *)acc_row(t, i) + VL, acc[i][1]);
 	}
 }
 
@@ -112,44 +139,12 @@ static void mul(float *s, float a, const float *b)
 		V_STORE(s + i, V_MUL(V_SET1(a), V_LOAD(b + i)));
 }
 
-static void canonical(float *acc, size_t n)
+static void canonical(float *acc)
 {
-	for (size_t i = 0; i < n; i++)
-		acc[i] = acc[i] == acc[i] ? acc[i] : x1_bits_f32(X1_CANONICAL_NAN);
-}
-
-/* 8- and 16-bit floats: all pass through the host's FP16 or BF16 conversion. */
-static bool unpack(enum x1_format fmt, const uint8_t *src, float *dst, size_t n)
-{
-	size_t i = 0;
-
-	switch (fmt) {
-	case X1_FMT_FP16:
-		for (; i + VL <= n; i += VL)
-			V_STORE(dst + i, V_FROM_HALF(VH_LOAD(src + 2 * i)));
-		break;
-	case X1_FMT_E5M2:
-		for (; i + VL <= n; i += VL)
-			V_STORE(dst + i, V_FROM_HALF(VH_SHL(VH_FROM_BYTES(src + i), 8)));
-		break;
-	case X1_FMT_E4M3:
-		/* S.EEEE.MMM as a half with 8 too small an exponent; only 0x7f is special. */
-		for (; i + VL <= n; i += VL) {
-			vhalf x = VH_FROM_BYTES(src + i);
-			vhalf h = VH_OR(VH_SHL(VH_AND(x, 0x80), 8), VH_SHL(VH_AND(x, 0x7f), 7));
-			vec v = V_MUL(V_FROM_HALF(h), V_SET1(256.0f));
-
-			V_STORE(dst + i, V_NAN_WHERE(v, x, 0x7f));
-		}
-		break;
-	default:
-		return false;
-	}
-	if (fmt == X1_FMT_FP16)
-		x1_unpack_f32(fmt, src + 2 * i, 0, dst + i, n - i);
-	else
-		x1_unpack_f32(fmt, src + i, 0, dst + i, n - i);
-	return true;
+	/* Rarely anything: the row is written only then. */
+	if (V_HAS_NAN(V_LOAD(acc)) | V_HAS_NAN(V_LOAD(acc + VL)))
+		for (unsigned int i = 0; i < NR; i++)
+			acc[i] = acc[i] == acc[i] ? acc[i] : x1_bits_f32(X1_CANONICAL_NAN);
 }
 
 /* PEAK_ACCS independent sums in registers, in assembly: nothing a compiler could spill. */
