@@ -27,6 +27,15 @@ void mc_write(uint32_t addr, uint32_t val)
 	*at(addr) = val;
 }
 
+/* From the end of .bss to what the stack may need. */
+volatile uint32_t *hw_free_sram(uint32_t *words)
+{
+	extern uint32_t __free_start[], __free_end[];
+
+	*words = (uint32_t)(__free_end - __free_start);
+	return __free_start;
+}
+
 uint64_t hw_time_us(void)
 {
 	uint32_t hi, lo;

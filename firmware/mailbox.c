@@ -13,6 +13,8 @@ union arguments {
 	struct x1_mbox_queue_create create;
 	struct x1_mbox_telemetry telemetry;
 	struct x1_mbox_log log;
+	struct x1_mbox_limits limits;
+	struct x1_mbox_self_test self_test;
 };
 
 static void copy_args(uint32_t *dst, const uint32_t *src)
@@ -55,43 +57,15 @@ static uint32_t quarantine(const struct x1_mbox_msg *m, uint32_t *bad)
 		*bad = 1;
 		return X1_MBOX_ERR_ARG;
 	}
-	hw_write(X1_REG_MCU_INDEX, m->arg[0]);
-	hw_write(X1_REG_MCU_HEALTH, !m->arg[1]);
-	log_event(X1_LOG_MCU_HEALTH, m->arg[0], !m->arg[1], 0);
-	return X1_MBOX_OK;
+	return mcu_set_health(m->arg[0], !m->arg[1]);
 }
 
 static void telemetry(struct x1_mbox_telemetry *t)
 {
-	uint64_t clock = hw_read(X1_REG_CLOCK_HZ_LO) | (uint64_t)hw_read(X1_REG_CLOCK_HZ_HI) << 32;
-
-	t->temp_mc = hw_read(X1_REG_TEMP_MC);
-	t->power_mw = hw_read(X1_REG_POWER_MW);
-	t->core_power_mw = hw_read(X1_REG_CORE_POWER_MW);
-	t->util_permille = hw_read(X1_REG_UTIL_PERMILLE);
-	t->clock_mhz = (uint32_t)(clock / 1000000);
+	power_telemetry(t);
 	t->uptime_ms = (uint32_t)(hw_time_us() / 1000);
-	t->throttled = fw_throttled;
 	t->queues = queue_count();
 	t->mcus_healthy = hw_read(X1_REG_MCU_HEALTHY);
-}
-
-/* Bits of failed tests: 0 = clock does not run, 1 = registers, 2 = multiplier. */
-static uint32_t self_test(void)
-{
-	uint64_t before = hw_time_us();
-	volatile uint32_t a = 0x12345678, b = 0x9abcdef0;
-	uint32_t failed = 0, tries = 1000000;
-
-	while (hw_time_us() == before && --tries)
-		;
-	if (!tries)
-		failed |= 1u << 0;
-	if (hw_read(X1_REG_MAGIC) != X1_MAGIC)
-		failed |= 1u << 1;
-	if ((uint64_t)a * b != 0x0b00ea4e242d2080ull)
-		failed |= 1u << 2;
-	return failed;
 }
 
 static uint32_t power(const struct x1_mbox_msg *m, uint32_t *bad)
@@ -107,7 +81,8 @@ static uint32_t power(const struct x1_mbox_msg *m, uint32_t *bad)
 
 static uint32_t serve(const struct x1_mbox_msg *m, struct x1_mbox_msg *r)
 {
-	union arguments a = {{0}};
+	union arguments a = {{0}}, out = {{0}};
+	uint32_t status;
 
 	switch (m->op) {
 	case X1_MBOX_PING:
@@ -134,8 +109,14 @@ static uint32_t serve(const struct x1_mbox_msg *m, struct x1_mbox_msg *r)
 		copy_args(r->arg, a.word);
 		return X1_MBOX_OK;
 	case X1_MBOX_SELF_TEST:
-		r->arg[0] = self_test();
+		self_test(&out.self_test);
+		copy_args(r->arg, out.word);
 		return X1_MBOX_OK;
+	case X1_MBOX_LIMITS:
+		copy_args(a.word, m->arg);
+		status = power_limits(&a.limits, &out.limits, &out.word[0]);
+		copy_args(r->arg, out.word);
+		return status;
 	case X1_MBOX_MCU_QUARANTINE:
 		return quarantine(m, &r->arg[0]);
 	case X1_MBOX_POWER:

@@ -5,20 +5,12 @@
  */
 #include "fw.h"
 
-bool fw_throttled;
-
 static uint32_t heartbeat;
 
 void fw_tick(void)
 {
-	uint32_t temp = hw_read(X1_REG_TEMP_MC);
-	bool hot = fw_throttled ? temp > X1_FW_RESUME_MC : temp > X1_FW_THROTTLE_MC;
-
 	hw_write(X1_REG_FW_HEARTBEAT, ++heartbeat);
-	if (hot != fw_throttled) {
-		fw_throttled = hot;
-		log_event(X1_LOG_THERMAL, temp, hot, 0);
-	}
+	power_tick();
 }
 
 #ifdef __riscv
@@ -46,7 +38,9 @@ void fw_main(void)
 {
 	uint64_t next;
 
-	log_event(X1_LOG_BOOT, FW_VERSION, X1_FW_ABI, 0);
+	log_event(X1_LOG_BOOT, FW_VERSION, X1_FW_ABI, mc_read(X1_MC_BOOT_REASON));
+	queue_adopt();
+	hw_write(X1_REG_THROTTLE, 0);
 	hw_write(X1_REG_FW_VERSION, FW_VERSION);
 	hw_write(X1_REG_FW_ABI, X1_FW_ABI);
 	hw_write(X1_REG_FW_STATE, X1_FW_STATE_READY);

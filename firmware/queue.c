@@ -102,6 +102,12 @@ uint32_t queue_create(const struct x1_mbox_queue_create *r, uint32_t *out)
 	return X1_MBOX_OK;
 }
 
+void queue_adopt(void)
+{
+	for (uint32_t q = 0; q < X1_NUM_QUEUES; q++)
+		set_bit(in_use, q, q_read(q, X1_Q_STATE) != X1_Q_STATE_DISABLED);
+}
+
 uint32_t queue_destroy(uint32_t q)
 {
 	uint32_t tries = DISABLE_TRIES;

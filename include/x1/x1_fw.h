@@ -21,6 +21,8 @@
 #define X1_MC_MTIMECMP_HI	(X1_MC_BASE + 0x0c)
 #define X1_MC_IRQ_PENDING	(X1_MC_BASE + 0x10)	/* X1_MC_IRQ_*, write 1 to clear */
 #define X1_MC_RAISE		(X1_MC_BASE + 0x14)	/* write X1_IRQ_* bits: raise to the host */
+#define X1_MC_BIST		(X1_MC_BASE + 0x18)	/* write an MCU's number: test it; reads 0 = good */
+#define X1_MC_BOOT_REASON	(X1_MC_BASE + 0x1c)	/* enum x1_boot_reason */
 #define X1_MC_BYTES		0x100u
 
 #define X1_MC_IRQ_MBOX		(1u << 0)	/* host wrote X1_REG_MBOX_SEND */
@@ -56,6 +58,39 @@ enum x1_fw_state {
 	X1_FW_STATE_CRASHED = 5,
 };
 
+enum x1_boot_reason {
+	X1_BOOT_COLD = 0,	/* X1_FW_CTRL_BOOT */
+	X1_BOOT_UPDATE = 1,	/* X1_FW_CTRL_UPDATE, queues and VMs are as they were */
+	X1_BOOT_FALLBACK = 2,	/* the update did not check in: the image before it */
+};
+
+#define X1_FW_CAUSE_STOPPED	25u	/* X1_FW_CTRL_STOP; RISC-V leaves 24 to 31 to the platform */
+#define X1_FW_CHECKIN_MS	5000u	/* host time that an update has to check in */
+
+/*
+ * Crash dump, word by word through X1_REG_FW_DUMP_INDEX and _DATA. Taken when
+ * the state becomes CRASHED, kept until the next boot, halt or reset.
+ */
+#define X1_FW_DUMP_MAGIC	0x504d4458u	/* "XDMP"; 0 = there is none */
+#define X1_FW_DUMP_STACK	128u
+
+struct x1_fw_dump {
+	uint32_t magic;
+	uint32_t fw_version;
+	uint32_t pc, cause, tval, mstatus;
+	uint32_t uptime_ms;
+	uint32_t heartbeat;
+	uint32_t log_head;
+	uint32_t request;	/* op of the mailbox request in progress, 0 = none */
+	uint32_t reserved[4];
+	uint32_t stack_addr;	/* of stack[0]: the stack pointer, 4-byte aligned */
+	uint32_t stack_words;	/* that are valid */
+	uint32_t x[32];		/* registers where it happened */
+	uint32_t stack[X1_FW_DUMP_STACK];
+};
+
+X1_STATIC_ASSERT(sizeof(struct x1_fw_dump) == 4 * (16 + 32 + X1_FW_DUMP_STACK));
+
 enum x1_fw_error {
 	X1_FW_OK = 0,
 	X1_FW_ERR_RANGE = 1,		/* address or size not inside HBM, or misaligned */
@@ -65,7 +100,8 @@ enum x1_fw_error {
 	X1_FW_ERR_ABI = 5,
 	X1_FW_ERR_LAYOUT = 6,		/* load address, size or entry outside SRAM */
 	X1_FW_ERR_HASH = 7,
-	X1_FW_ERR_COUNT = 8,
+	X1_FW_ERR_START = 8,		/* an update that did not check in */
+	X1_FW_ERR_COUNT = 9,
 };
 
 static inline const char *x1_fw_error_name(unsigned int error)
@@ -73,6 +109,7 @@ static inline const char *x1_fw_error_name(unsigned int error)
 	static const char *const names[X1_FW_ERR_COUNT] = {
 		"ok", "image not inside HBM", "image truncated", "bad magic", "bad header version",
 		"wrong ABI", "load address or entry outside SRAM", "SHA-256 mismatch",
+		"update did not check in",
 	};
 
 	return error < X1_FW_ERR_COUNT ? names[error] : "unknown error";
@@ -91,10 +128,11 @@ enum x1_mbox_op {
 	X1_MBOX_VM_DETACH = 5,		/* arg[0] = vm */
 	X1_MBOX_TELEMETRY = 6,		/* reply: struct x1_mbox_telemetry */
 	X1_MBOX_LOG_READ = 7,		/* arg[0] = position; reply: struct x1_mbox_log */
-	X1_MBOX_SELF_TEST = 8,		/* reply arg[0] = bits of failed tests */
+	X1_MBOX_SELF_TEST = 8,		/* reply: struct x1_mbox_self_test */
 	X1_MBOX_MCU_QUARANTINE = 9,	/* arg[0] = MCU, arg[1] = 1 quarantine, 0 return */
 	X1_MBOX_POWER = 10,		/* arg[0] = enum x1_power */
 	X1_MBOX_QUEUE_BUDGET = 11,	/* arg[0] = queue, arg[1..2] = cycles; queue must be idle */
+	X1_MBOX_LIMITS = 12,		/* struct x1_mbox_limits; reply: those in force */
 };
 
 enum x1_mbox_status {
@@ -106,7 +144,10 @@ enum x1_mbox_status {
 	X1_MBOX_ERR_HW = 5,		/* hardware did not answer */
 };
 
-/* Firmware holds the clock down above the one until the temperature is below the other. */
+/*
+ * Firmware holds the clock down above the one until the temperature is below
+ * the other. X1_MBOX_LIMITS moves both.
+ */
 #define X1_FW_THROTTLE_MC	95000
 #define X1_FW_RESUME_MC		90000
 
@@ -155,24 +196,60 @@ struct x1_mbox_telemetry {
 	uint32_t throttled;	/* 1 while the clock is held down */
 	uint32_t queues;	/* in use */
 	uint32_t mcus_healthy;
-	uint32_t reserved[5];
+	uint32_t throttle;	/* X1_REG_THROTTLE */
+	uint32_t throttle_count; /* times that the clock began to be held down */
+	uint32_t power_limit_mw; /* 0 = none */
+	uint32_t temp_limit_mc;
+	uint32_t reserved;
 };
 
 X1_STATIC_ASSERT(sizeof(struct x1_mbox_telemetry) == X1_MBOX_ARGS * 4);
 
+/* Above either limit the clock is held down. */
+struct x1_mbox_limits {
+	uint32_t set;		/* 1 = take the others, 0 = only read them */
+	uint32_t power_mw;	/* package; 0 = none */
+	uint32_t temp_mc;	/* X1_TEMP_LIMIT_MIN..X1_TEMP_LIMIT_MAX */
+	uint32_t reserved[11];
+};
+
+#define X1_TEMP_LIMIT_MIN	50000u
+#define X1_TEMP_LIMIT_MAX	105000u
+
+X1_STATIC_ASSERT(sizeof(struct x1_mbox_limits) == X1_MBOX_ARGS * 4);
+
+#define X1_SELF_TEST_CLOCK	(1u << 0)	/* time stands still */
+#define X1_SELF_TEST_REGS	(1u << 1)	/* a register does not keep what it is given */
+#define X1_SELF_TEST_ALU	(1u << 2)	/* arithmetic of the management core */
+#define X1_SELF_TEST_SRAM	(1u << 3)
+#define X1_SELF_TEST_MCU	(1u << 4)	/* MCUs failed, and were put into quarantine */
+
+struct x1_mbox_self_test {
+	uint32_t failed;	/* X1_SELF_TEST_* */
+	uint32_t mcus_tested;	/* the healthy ones */
+	uint32_t mcus_failed;
+	uint32_t first_failed;	/* MCU, 0xffffffff = none */
+	uint32_t sram_words;	/* tested */
+	uint32_t reserved[9];
+};
+
+X1_STATIC_ASSERT(sizeof(struct x1_mbox_self_test) == X1_MBOX_ARGS * 4);
+
 /* Event log entry, oldest overwritten first. */
 enum x1_log_event {
-	X1_LOG_BOOT = 1,		/* data: version, abi */
+	X1_LOG_BOOT = 1,		/* data: version, abi, enum x1_boot_reason */
 	X1_LOG_QUEUE_CREATED = 2,	/* queue, user vm */
 	X1_LOG_QUEUE_DESTROYED = 3,	/* queue */
 	X1_LOG_QUEUE_FAULT = 4,		/* queue, fault info */
 	X1_LOG_VM_ATTACHED = 5,
 	X1_LOG_VM_DETACHED = 6,
 	X1_LOG_MCU_HEALTH = 7,		/* mcu, healthy */
-	X1_LOG_THERMAL = 8,		/* temperature, throttled */
+	X1_LOG_THERMAL = 8,		/* temperature, throttled, power in mW */
 	X1_LOG_BAD_REQUEST = 9,		/* op, status */
 	X1_LOG_POWER = 10,
-	X1_LOG_COUNT = 11,
+	X1_LOG_SELF_TEST = 11,		/* failed tests, MCUs that failed */
+	X1_LOG_LIMITS = 12,		/* power, temperature */
+	X1_LOG_COUNT = 13,
 };
 
 static inline const char *x1_log_event_name(unsigned int event)
@@ -180,6 +257,7 @@ static inline const char *x1_log_event_name(unsigned int event)
 	static const char *const names[X1_LOG_COUNT] = {
 		"none", "boot", "queue created", "queue destroyed", "queue fault", "VM attached",
 		"VM detached", "MCU health", "thermal", "bad request", "power",
+		"self-test", "limits",
 	};
 
 	return event < X1_LOG_COUNT ? names[event] : "unknown";

@@ -62,6 +62,11 @@
 #define X1_REG_STATUS		0x0088	/* X1_STATUS_* */
 #define X1_REG_RESET		0x008c	/* write X1_RESET_KEY: reset of the device logic, as FLR */
 
+#define X1_REG_CLOCK_NOW_LO	0x0090	/* Hz: X1_REG_CLOCK_HZ held down by X1_REG_THROTTLE */
+#define X1_REG_CLOCK_NOW_HI	0x0094
+#define X1_REG_TIME_LO		0x0098	/* device time in nanoseconds; latches HI */
+#define X1_REG_TIME_HI		0x009c
+
 #define X1_STATUS_READY		(1u << 0)	/* firmware has checked in */
 #define X1_STATUS_HALTED	(1u << 1)	/* held in reset, or PM D3hot */
 #define X1_RESET_KEY		0x52535421u
@@ -92,7 +97,7 @@
 #define X1_REG_FW_ADDR_LO	0x00c0	/* HBM offset of the image, 4 KiB aligned */
 #define X1_REG_FW_ADDR_HI	0x00c4
 #define X1_REG_FW_SIZE		0x00c8	/* bytes */
-#define X1_REG_FW_CTRL		0x00cc	/* X1_FW_CTRL_* */
+#define X1_REG_FW_CTRL		0x00cc	/* X1_FW_CTRL_*; reads UPDATE while one is under way */
 #define X1_REG_FW_STATE		0x00d0	/* enum x1_fw_state (mc) */
 #define X1_REG_FW_ERROR		0x00d4	/* enum x1_fw_error of the boot ROM */
 #define X1_REG_FW_VERSION	0x00d8	/* major << 16 | minor << 8 | patch (mc) */
@@ -100,10 +105,14 @@
 #define X1_REG_FW_HEARTBEAT	0x00e0	/* counts up (mc) */
 #define X1_REG_FW_LOG_HEAD	0x00e4	/* entries written so far (mc) */
 #define X1_REG_FW_CRASH_PC	0x00e8	/* (mc) or by the hardware at a double trap */
-#define X1_REG_FW_CRASH_CAUSE	0x00ec
+#define X1_REG_FW_CRASH_CAUSE	0x00ec	/* as mcause, or X1_FW_CAUSE_* */
+#define X1_REG_FW_DUMP_INDEX	0x00f0	/* word of struct x1_fw_dump (x1_fw.h) */
+#define X1_REG_FW_DUMP_DATA	0x00f4
 
 #define X1_FW_CTRL_BOOT		1u
 #define X1_FW_CTRL_HALT		2u
+#define X1_FW_CTRL_STOP		3u	/* stop firmware that hangs: CRASHED, with a dump */
+#define X1_FW_CTRL_UPDATE	4u	/* boot another image; one that is no good changes nothing */
 
 /* Mailbox: 16 words each way (struct x1_mbox_msg in x1_fw.h). */
 #define X1_REG_MBOX_REQ		0x0100	/* ..0x13c */
@@ -143,6 +152,11 @@
 #define X1_REG_ENERGY_CORE_HI	0x0214
 #define X1_REG_ENERGY_PKG_LO	0x0218
 #define X1_REG_ENERGY_PKG_HI	0x021c
+
+/* The clock runs at (X1_THROTTLE_STEPS - v) / X1_THROTTLE_STEPS of X1_REG_CLOCK_HZ. */
+#define X1_REG_THROTTLE		0x0230	/* (mc) */
+#define X1_THROTTLE_STEPS	16u
+#define X1_THROTTLE_MAX		15u
 
 /* MCU health: index, then 1 = healthy. Quarantine is (mc). */
 #define X1_REG_MCU_INDEX	0x0240

@@ -195,7 +195,7 @@ static void device_reset(struct x1_core *core)
 	core->fw_error = X1_FW_OK;
 	core->fw_state = X1_FW_STATE_RESET;
 	core->fw_version = core->fw_abi = core->fw_heartbeat = core->fw_log_head = 0;
-	core->fw_crash_pc = core->fw_crash_cause = 0;
+	core->fw_crash_pc = core->fw_crash_cause = core->fw_dump_index = 0;
 	memset(core->mbox_req, 0, sizeof(core->mbox_req));
 	memset(core->mbox_rsp, 0, sizeof(core->mbox_rsp));
 	core->mbox_busy = 0;
@@ -203,7 +203,8 @@ static void device_reset(struct x1_core *core)
 	core->inv_addr = core->inv_len = 0;
 	core->vm_index = core->vm_ctrl = core->mcu_index = 0;
 	core->vm_root_reg = 0;
-	core->latch_clock_hi = 0;
+	core->latch_clock_hi = core->latch_time_hi = 0;
+	x1_set_throttle(core, 0);
 	for (uint32_t i = 0; i < X1_NUM_VMS; i++)
 		atomic_store(&core->vm_root[i], 0);
 	memset(core->vm_users, 0, sizeof(core->vm_users));
@@ -252,6 +253,7 @@ static void core_destroy(struct x1_core *core)
 		x1_trace_free(&tc->one);
 		free(tc);
 	}
+	x1_bist_free(core->bist);
 	free(core->tm_ops);
 	if (core->maps)
 		x1_sysmap_fini(core);

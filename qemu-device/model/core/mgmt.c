@@ -15,6 +15,12 @@
 
 #define SLICE 50000 /* instructions between looks at halt and pause */
 
+/* SRAM as an image fills it, and where it starts. */
+struct image {
+	uint8_t *sram;
+	uint32_t entry;
+};
+
 struct x1_mgmt {
 	struct x1_core *core;
 	struct x1_rv *rv;
@@ -29,8 +35,16 @@ struct x1_mgmt {
 	uint32_t irq;
 	uint64_t mtimecmp;
 	uint64_t boot_ns;
+	bool update;   /* wanted: at the next WFI */
+	bool hung;     /* wanted: stop and dump */
+	bool trial;    /* an update that has not checked in yet */
+	bool fallback; /* it crashed */
+	enum x1_boot_reason reason;
+	struct x1_fw_dump dump;
+	uint32_t bist; /* what the last test of an MCU said */
 	/* the thread's own */
 	uint64_t run_gen;
+	struct image cur, good; /* what runs; the last one that checked in */
 };
 
 static uint64_t mtime(const struct x1_mgmt *m)
@@ -55,6 +69,8 @@ static uint32_t own_read(struct x1_mgmt *m, uint32_t addr)
 	case X1_MC_MTIMECMP_LO: return (uint32_t)m->mtimecmp;
 	case X1_MC_MTIMECMP_HI: return (uint32_t)(m->mtimecmp >> 32);
 	case X1_MC_IRQ_PENDING: return m->irq;
+	case X1_MC_BIST: return m->bist;
+	case X1_MC_BOOT_REASON: return m->reason;
 	default: return 0;
 	}
 }
@@ -73,6 +89,9 @@ static void own_write(struct x1_mgmt *m, uint32_t addr, uint32_t val)
 		break;
 	case X1_MC_RAISE:
 		x1_irq_raise(m->core, val);
+		break;
+	case X1_MC_BIST:
+		m->bist = x1_bist_run(m->core, val);
 		break;
 	default:
 		break;
@@ -130,66 +149,216 @@ static void set_state(struct x1_core *core, uint32_t state, uint32_t error)
 	x1_irq_raise(core, X1_IRQ_FW);
 }
 
-/* Lock held; dropped while the image is checked. */
-static void do_boot(struct x1_mgmt *m)
+static void image_drop(struct image *im)
+{
+	free(im->sram);
+	im->sram = NULL;
+}
+
+/* Lock held; dropped while the image is checked. On success *im is new. */
+static enum x1_fw_error load(struct x1_mgmt *m, struct image *im)
 {
 	struct x1_core *core = m->core;
-	uint64_t addr = core->fw_addr, gen = m->gen;
-	uint32_t size = core->fw_size, entry = 0;
+	uint64_t addr = core->fw_addr;
+	uint32_t size = core->fw_size;
 	enum x1_fw_error err = X1_FW_ERR_RANGE;
-	void *image;
+	void *bytes;
 
-	m->boot = false;
-	core->fw_state = X1_FW_STATE_CHECKING;
+	im->sram = NULL;
 	x1_unlock(core);
 	if (addr % X1_PAGE_SIZE == 0 && addr < core->cfg.hbm_bytes &&
 	    size <= core->cfg.hbm_bytes - addr) {
 		err = X1_FW_ERR_LAYOUT;
 		/* A payload larger than SRAM cannot fit; do not copy gigabytes. */
 		if (size <= X1_FW_MAX_BYTES + sizeof(struct x1_fw_header)) {
-			image = malloc(size ? size : 1);
-			if (image) {
-				memcpy(image, core->hbm + addr, size);
-				err = x1_bootrom_load(image, size, m->sram, &entry);
+			bytes = malloc(size ? size : 1);
+			im->sram = calloc(1, X1_MC_SRAM_BYTES);
+			if (bytes && im->sram) {
+				memcpy(bytes, core->hbm + addr, size);
+				err = x1_bootrom_load(bytes, size, im->sram, &im->entry);
 			}
-			free(image);
+			free(bytes);
 		}
 	}
 	x1_lock(core);
-	if (gen != m->gen)
-		return;
-	if (err) {
-		x1_log(core, X1_LOGL_GUEST_ERROR, "firmware refused: %s", x1_fw_error_name(err));
-		set_state(core, X1_FW_STATE_REFUSED, err);
-		return;
-	}
-	x1_rv_flush_decoded(m->rv);
-	x1_rv_reset(m->rv, entry);
-	m->run_gen = gen;
+	if (err)
+		image_drop(im);
+	return err;
+}
+
+/* Lock held: m->cur from its entry. */
+static void start(struct x1_mgmt *m, enum x1_boot_reason reason, enum x1_fw_error error)
+{
+	memcpy(m->sram, m->cur.sram, X1_MC_SRAM_BYTES);
+	x1_rv_reset(m->rv, m->cur.entry);
+	m->run_gen = m->gen;
 	m->mtimecmp = UINT64_MAX;
 	m->boot_ns = x1_now_ns();
 	m->running = true;
-	set_state(core, X1_FW_STATE_STARTED, X1_FW_OK);
+	m->reason = reason;
+	m->trial = reason == X1_BOOT_UPDATE;
+	m->fallback = false;
+	/* What the one before has not seen, or not answered. */
+	if (m->core->mbox_busy)
+		m->irq |= X1_MC_IRQ_MBOX;
+	set_state(m->core, X1_FW_STATE_STARTED, error);
 }
 
-static void crashed(struct x1_mgmt *m)
+static void refused(struct x1_mgmt *m, enum x1_fw_error err)
+{
+	x1_log(m->core, X1_LOGL_GUEST_ERROR, "firmware refused: %s", x1_fw_error_name(err));
+}
+
+/* Lock held, dropped meanwhile. */
+static void do_boot(struct x1_mgmt *m)
+{
+	struct x1_core *core = m->core;
+	uint64_t gen = m->gen;
+	struct image im;
+	enum x1_fw_error err;
+
+	m->boot = false;
+	core->fw_state = X1_FW_STATE_CHECKING;
+	err = load(m, &im);
+	if (gen != m->gen) {
+		image_drop(&im);
+	} else if (err) {
+		refused(m, err);
+		set_state(core, X1_FW_STATE_REFUSED, err);
+	} else {
+		image_drop(&m->cur);
+		m->cur = im;
+		start(m, X1_BOOT_COLD, X1_FW_OK);
+	}
+}
+
+/* The firmware waits for an interrupt, so nothing is half done. Lock held, dropped meanwhile. */
+static void do_update(struct x1_mgmt *m)
+{
+	struct x1_core *core = m->core;
+	uint64_t gen = m->gen;
+	struct image im;
+	enum x1_fw_error err = load(m, &im);
+
+	if (gen != m->gen) {
+		image_drop(&im);
+		return;
+	}
+	m->update = false;
+	core->fw_error = err;
+	if (err) {
+		/* The old one goes on. */
+		refused(m, err);
+		x1_irq_raise(core, X1_IRQ_FW);
+		return;
+	}
+	image_drop(&m->good);
+	m->good = m->cur;
+	m->cur = im;
+	start(m, X1_BOOT_UPDATE, X1_FW_OK);
+}
+
+/* ---- crash ---- */
+
+/* In the management thread, lock held. */
+static void take_dump(struct x1_mgmt *m, uint32_t pc, uint32_t cause, const uint32_t x[32])
 {
 	struct x1_core *core = m->core;
 	const struct x1_rv_state *s = x1_rv_state(m->rv);
+	struct x1_fw_dump *d = &m->dump;
+	uint32_t off;
+
+	*d = (struct x1_fw_dump){
+		.magic = X1_FW_DUMP_MAGIC,
+		.fw_version = core->fw_version,
+		.pc = pc,
+		.cause = cause,
+		.tval = cause == X1_FW_CAUSE_STOPPED ? 0 : s->mtval,
+		.mstatus = s->mstatus,
+		.uptime_ms = (uint32_t)(mtime(m) / 1000),
+		.heartbeat = core->fw_heartbeat,
+		.log_head = core->fw_log_head,
+		.request = core->mbox_busy ? core->mbox_req[0] & 0xffff : 0,
+		.stack_addr = x[2] & ~3u,
+	};
+	memcpy(d->x, x, sizeof(d->x));
+	off = d->stack_addr - X1_MC_SRAM_BASE;
+	if (off < X1_MC_SRAM_BYTES)
+		d->stack_words = (uint32_t)x1_min64((X1_MC_SRAM_BYTES - off) / 4, X1_FW_DUMP_STACK);
+	memcpy(d->stack, m->sram + (d->stack_words ? off : 0), d->stack_words * 4);
+}
+
+/* The core stands still from now on. Lock held. */
+static void crashed(struct x1_mgmt *m, uint32_t pc, uint32_t cause)
+{
+	struct x1_core *core = m->core;
 
 	m->running = false;
-	core->fw_crash_pc = s->mepc;
-	core->fw_crash_cause = s->mcause;
-	x1_log(core, X1_LOGL_WARN, "firmware crashed: pc 0x%x cause 0x%x", s->mepc, s->mcause);
+	core->fw_crash_pc = pc;
+	core->fw_crash_cause = cause;
+	x1_log(core, X1_LOGL_WARN, "firmware crashed: pc 0x%x cause 0x%x", pc, cause);
 	set_state(core, X1_FW_STATE_CRASHED, core->fw_error);
 }
 
+uint32_t x1_mgmt_dump_word(struct x1_core *core, uint32_t index)
+{
+	const struct x1_fw_dump *d = &core->mgmt->dump;
+
+	return index < sizeof(*d) / 4 ? ((const uint32_t *)d)[index] : 0;
+}
+
+/* From the firmware itself: in the management thread, lock held. */
+void x1_mgmt_state(struct x1_core *core, uint32_t state)
+{
+	struct x1_mgmt *m = core->mgmt;
+	const struct x1_rv_state *s = x1_rv_state(m->rv);
+
+	core->fw_state = state;
+	if (state == X1_FW_STATE_READY) {
+		m->trial = false;
+		image_drop(&m->good);
+	} else if (state == X1_FW_STATE_CRASHED) {
+		take_dump(m, s->mepc, s->mcause, s->trap_x);
+		m->fallback = m->trial;
+	}
+	x1_irq_raise(core, X1_IRQ_FW);
+}
+
+/* An update that is no good: the image before it again. Lock held. */
+static bool fall_back(struct x1_mgmt *m)
+{
+	if (!m->trial || !m->good.sram)
+		return false;
+	x1_log(m->core, X1_LOGL_WARN, "firmware update did not check in");
+	image_drop(&m->cur);
+	m->cur = m->good;
+	m->good.sram = NULL;
+	start(m, X1_BOOT_FALLBACK, X1_FW_ERR_START);
+	return true;
+}
+
 /* ---- thread ---- */
+
+/* The firmware has nothing to do until `at`. Lock held, dropped meanwhile. */
+static void sleep_until(struct x1_mgmt *m, uint64_t us)
+{
+	struct x1_core *core = m->core;
+	uint64_t at = X1_NEVER;
+
+	if (us < (UINT64_MAX - m->boot_ns) / X1_NS_PER_US)
+		at = m->boot_ns + us * X1_NS_PER_US;
+	if (m->trial)
+		at = x1_min64(at, m->boot_ns + X1_FW_CHECKIN_MS * X1_NS_PER_MS);
+	atomic_store(&m->where, X1_WHERE_NOSPAN);
+	pthread_cond_broadcast(&core->state_cv);
+	x1_cv_wait(core, &m->cv, at);
+}
 
 /* One slice; lock held, dropped meanwhile. */
 static void run(struct x1_mgmt *m)
 {
 	struct x1_core *core = m->core;
+	const struct x1_rv_state *s = x1_rv_state(m->rv);
 	enum x1_rv_stop stop;
 
 	update_irq(m);
@@ -198,16 +367,22 @@ static void run(struct x1_mgmt *m)
 	x1_lock(core);
 	if (m->run_gen != m->gen || !m->running)
 		return;
-	if (stop == X1_RV_DEAD) {
-		crashed(m);
-	} else if (stop == X1_RV_WFI && !m->irq && mtime(m) < m->mtimecmp) {
-		uint64_t us = m->mtimecmp, at = X1_NEVER;
-
-		if (us < (UINT64_MAX - m->boot_ns) / X1_NS_PER_US)
-			at = m->boot_ns + us * X1_NS_PER_US;
-		atomic_store(&m->where, X1_WHERE_NOSPAN);
-		pthread_cond_broadcast(&core->state_cv);
-		x1_cv_wait(core, &m->cv, at);
+	if (m->trial && (stop == X1_RV_DEAD || m->fallback ||
+			 x1_now_ns() - m->boot_ns > X1_FW_CHECKIN_MS * X1_NS_PER_MS) &&
+	    fall_back(m))
+		return;
+	if (m->hung) {
+		m->hung = false;
+		take_dump(m, s->pc, X1_FW_CAUSE_STOPPED, s->x);
+		crashed(m, s->pc, X1_FW_CAUSE_STOPPED);
+	} else if (stop == X1_RV_DEAD) {
+		take_dump(m, s->mepc, s->mcause, s->trap_x);
+		crashed(m, s->mepc, s->mcause);
+	} else if (stop == X1_RV_WFI && !m->irq) {
+		if (m->update)
+			do_update(m);
+		else if (mtime(m) < m->mtimecmp)
+			sleep_until(m, m->mtimecmp);
 	}
 }
 
@@ -262,10 +437,36 @@ void x1_mgmt_halt(struct x1_core *core)
 	struct x1_mgmt *m = core->mgmt;
 
 	m->gen++;
-	m->boot = m->running = false;
+	m->boot = m->running = m->update = m->hung = m->trial = false;
 	m->irq = 0;
+	m->dump.magic = 0;
 	core->fw_state = X1_FW_STATE_RESET;
 	core->mbox_busy = 0;
+}
+
+void x1_mgmt_hung(struct x1_core *core)
+{
+	struct x1_mgmt *m = core->mgmt;
+
+	if (!m->running)
+		return;
+	m->hung = true;
+	pthread_cond_signal(&m->cv);
+}
+
+void x1_mgmt_update(struct x1_core *core)
+{
+	struct x1_mgmt *m = core->mgmt;
+
+	if (core->fw_state != X1_FW_STATE_READY || !m->running)
+		return;
+	m->update = true;
+	pthread_cond_signal(&m->cv);
+}
+
+bool x1_mgmt_updating(struct x1_core *core)
+{
+	return core->mgmt->update || core->mgmt->trial;
 }
 
 void x1_mgmt_boot(struct x1_core *core)
@@ -328,6 +529,8 @@ void x1_mgmt_fini(struct x1_core *core)
 		pthread_join(m->thread, NULL);
 	x1_rv_free(m->rv);
 	free(m->sram);
+	image_drop(&m->cur);
+	image_drop(&m->good);
 	pthread_cond_destroy(&m->cv);
 	free(m);
 	core->mgmt = NULL;

@@ -83,6 +83,31 @@ static uint32_t read_clock(struct x1_core *core, uint32_t off)
 	return LO(now);
 }
 
+static uint32_t read_clock_now(struct x1_core *core, uint32_t off)
+{
+	uint64_t hz = x1_clock_now_hz(core);
+
+	return off == X1_REG_CLOCK_NOW_HI ? HI(hz) : LO(hz);
+}
+
+static uint32_t read_time(struct x1_core *core, uint32_t off)
+{
+	uint64_t ns;
+
+	if (off == X1_REG_TIME_HI)
+		return core->latch_time_hi;
+	ns = x1_device_time_ns(core);
+	core->latch_time_hi = HI(ns);
+	return LO(ns);
+}
+
+static void write_throttle(struct x1_core *core, uint32_t off, uint32_t val)
+{
+	(void)off;
+	if (val <= X1_THROTTLE_MAX)
+		x1_set_throttle(core, val);
+}
+
 static uint32_t read_status(struct x1_core *core, uint32_t off)
 {
 	(void)off;
@@ -155,14 +180,35 @@ static void write_fw_ctrl(struct x1_core *core, uint32_t off, uint32_t val)
 		x1_mgmt_boot(core);
 	else if (val == X1_FW_CTRL_HALT)
 		x1_mgmt_halt(core);
+	else if (val == X1_FW_CTRL_STOP)
+		x1_mgmt_hung(core);
+	else if (val == X1_FW_CTRL_UPDATE)
+		x1_mgmt_update(core);
+}
+
+static uint32_t read_fw_ctrl(struct x1_core *core, uint32_t off)
+{
+	(void)off;
+	return x1_mgmt_updating(core) ? X1_FW_CTRL_UPDATE : 0;
+}
+
+static uint32_t read_fw_dump(struct x1_core *core, uint32_t off)
+{
+	(void)off;
+	return x1_mgmt_dump_word(core, core->fw_dump_index);
+}
+
+static void write_fw_dump(struct x1_core *core, uint32_t off, uint32_t val)
+{
+	(void)off;
+	core->fw_dump_index = val;
 }
 
 static void write_fw_word(struct x1_core *core, uint32_t off, uint32_t val)
 {
 	switch (off) {
 	case X1_REG_FW_STATE:
-		core->fw_state = val;
-		x1_irq_raise(core, X1_IRQ_FW);
+		x1_mgmt_state(core, val);
 		break;
 	case X1_REG_FW_VERSION:
 		core->fw_version = val;
@@ -310,8 +356,8 @@ static uint32_t read_telemetry(struct x1_core *core, uint32_t off)
 	x1_telemetry_sample(core, x1_now_ns());
 	switch (off) {
 	case X1_REG_TEMP_MC: return (uint32_t)core->temp_mc;
-	case X1_REG_POWER_MW: return core->power.package_mw;
-	case X1_REG_CORE_POWER_MW: return core->power.core_mw;
+	case X1_REG_POWER_MW: return x1_power_scaled(core).package_mw;
+	case X1_REG_CORE_POWER_MW: return x1_power_scaled(core).core_mw;
 	case X1_REG_UTIL_PERMILLE: return core->power.util_permille;
 	case X1_REG_ENERGY_CORE_LO: return LO(core_uj);
 	case X1_REG_ENERGY_CORE_HI: return HI(core_uj);
@@ -371,6 +417,11 @@ static const struct reg table[] = {
 	{.off = X1_REG_HBM_EPOCH, .access = RO, FIELD(hbm_epoch)},
 	{.off = X1_REG_CLOCK_LO, .access = RO, .read = read_clock},
 	{.off = X1_REG_CLOCK_HI, .access = RO, .read = read_clock},
+	{.off = X1_REG_CLOCK_NOW_LO, .access = RO, .read = read_clock_now},
+	{.off = X1_REG_CLOCK_NOW_HI, .access = RO, .read = read_clock_now},
+	{.off = X1_REG_TIME_LO, .access = RO, .read = read_time},
+	{.off = X1_REG_TIME_HI, .access = RO, .read = read_time},
+	{.off = X1_REG_THROTTLE, .access = MC, .write = write_throttle, FIELD(throttle)},
 	{.off = X1_REG_STATUS, .access = RO, .read = read_status},
 	{.off = X1_REG_IRQ_PENDING, .access = RW, .write = write_pending, FIELD(irq_pending)},
 	{.off = X1_REG_IRQ_ENABLE, .access = RW, .write = write_enable, FIELD(irq_enable)},
@@ -382,7 +433,9 @@ static const struct reg table[] = {
 	{.off = X1_REG_FW_ADDR_LO, .access = RW, .read = read_fw_addr, .write = write_fw_addr},
 	{.off = X1_REG_FW_ADDR_HI, .access = RW, .read = read_fw_addr, .write = write_fw_addr},
 	{.off = X1_REG_FW_SIZE, .access = RW, .write = write_fw_size, FIELD(fw_size)},
-	{.off = X1_REG_FW_CTRL, .access = RW, .write = write_fw_ctrl},
+	{.off = X1_REG_FW_CTRL, .access = RW, .read = read_fw_ctrl, .write = write_fw_ctrl},
+	{.off = X1_REG_FW_DUMP_INDEX, .access = RW, .write = write_fw_dump, FIELD(fw_dump_index)},
+	{.off = X1_REG_FW_DUMP_DATA, .access = RO, .read = read_fw_dump},
 	{.off = X1_REG_FW_STATE, .access = MC, .write = write_fw_word, FIELD(fw_state)},
 	{.off = X1_REG_FW_ERROR, .access = RO, FIELD(fw_error)},
 	{.off = X1_REG_FW_VERSION, .access = MC, .write = write_fw_word, FIELD(fw_version)},

@@ -461,6 +461,39 @@ uint64_t x1_tm_lapse(struct x1_core *core, uint64_t now)
 
 /* ---- telemetry ---- */
 
+/* Below the nominal clock the energy of a cycle is spent over a longer one. */
+struct x1_power_now x1_power_scaled(const struct x1_core *core)
+{
+	struct x1_power_now p = core->power;
+	uint32_t steps = X1_THROTTLE_STEPS - core->throttle;
+	uint32_t active = p.package_mw > core->idle_mw ? p.package_mw - core->idle_mw : 0;
+
+	p.core_mw = (uint32_t)((uint64_t)p.core_mw * steps / X1_THROTTLE_STEPS);
+	p.package_mw -= active - (uint32_t)((uint64_t)active * steps / X1_THROTTLE_STEPS);
+	return p;
+}
+
+uint64_t x1_clock_now_hz(const struct x1_core *core)
+{
+	return core->cfg.clock_hz * (X1_THROTTLE_STEPS - core->throttle) / X1_THROTTLE_STEPS;
+}
+
+uint64_t x1_device_time_ns(struct x1_core *core)
+{
+	unsigned __int128 ns = x1_clock(core) - core->time_base_cycles;
+
+	ns = ns * (X1_THROTTLE_STEPS * 1000000000ull) /
+	     (core->cfg.clock_hz * (X1_THROTTLE_STEPS - core->throttle));
+	return core->time_base_ns + (uint64_t)ns;
+}
+
+void x1_set_throttle(struct x1_core *core, uint32_t steps)
+{
+	core->time_base_ns = x1_device_time_ns(core);
+	core->time_base_cycles = x1_clock(core);
+	core->throttle = steps;
+}
+
 void x1_telemetry_sample(struct x1_core *core, uint64_t now)
 {
 	double dt = (double)(now - core->temp_stamp), target;
@@ -471,7 +504,7 @@ void x1_telemetry_sample(struct x1_core *core, uint64_t now)
 		core->power.util_permille = 0;
 		core->power.package_mw = core->idle_mw;
 	}
-	target = TEMP_AMBIENT + TEMP_PER_MW * core->power.package_mw;
+	target = TEMP_AMBIENT + TEMP_PER_MW * x1_power_scaled(core).package_mw;
 	core->temp_mc += (target - core->temp_mc) * (dt / (TEMP_TAU_NS + dt));
 	core->temp_stamp = now;
 }

@@ -233,6 +233,7 @@ struct x1_fence_seen {
 struct x1_sysmap_entry;
 
 struct x1_mgmt;
+struct x1_bist;
 
 struct x1_core {
 	struct x1_core_config cfg;
@@ -253,7 +254,7 @@ struct x1_core {
 	_Atomic bool quit;
 	uint64_t epoch;
 	uint32_t boot_epoch, hbm_epoch;
-	uint32_t latch_clock_hi;
+	uint32_t latch_clock_hi, latch_time_hi;
 
 	struct x1_worker **workers;
 	unsigned int num_workers; /* started */
@@ -273,7 +274,7 @@ struct x1_core {
 	uint64_t raise_mask; /* vectors to raise when the lock is released */
 	uint64_t fw_addr;
 	uint32_t fw_size, fw_state, fw_error, fw_version, fw_abi, fw_heartbeat, fw_log_head;
-	uint32_t fw_crash_pc, fw_crash_cause;
+	uint32_t fw_crash_pc, fw_crash_cause, fw_dump_index;
 	uint32_t mbox_req[X1_MBOX_WORDS], mbox_rsp[X1_MBOX_WORDS];
 	uint32_t mbox_busy;
 	uint32_t inv_vm, inv_done, inv_count, inv_head;
@@ -288,6 +289,8 @@ struct x1_core {
 	struct x1_power_now power;
 	uint32_t idle_mw; /* package power with nothing running */
 	uint64_t power_stamp;
+	uint32_t throttle; /* X1_REG_THROTTLE */
+	uint64_t time_base_ns, time_base_cycles; /* device time when it last changed */
 	double temp_mc;
 	uint64_t temp_stamp;
 
@@ -318,6 +321,7 @@ struct x1_core {
 	unsigned int num_maps;
 
 	struct x1_mgmt *mgmt;
+	struct x1_bist *bist;
 };
 
 /* ---- core.c ---- */
@@ -447,13 +451,30 @@ void x1_retire(struct x1_queue *q, bool ring, uint32_t ring_idx);
 uint64_t x1_tm_fence_time(struct x1_core *core, uint64_t key, uint64_t value);
 uint64_t x1_tm_lapse(struct x1_core *core, uint64_t now); /* lock held */
 void x1_telemetry_sample(struct x1_core *core, uint64_t now); /* lock held */
+/* The last window's power at the present clock. Lock held. */
+struct x1_power_now x1_power_scaled(const struct x1_core *core);
+uint64_t x1_clock_now_hz(const struct x1_core *core);         /* lock held */
+uint64_t x1_device_time_ns(struct x1_core *core);             /* lock held */
+void x1_set_throttle(struct x1_core *core, uint32_t steps);   /* lock held */
 uint64_t x1_clock(void *core);
+
+/* ---- bist.c ---- */
+/* Run the built-in test on an MCU: 0, or an enum x1_fault. Lock held. */
+uint32_t x1_bist_run(struct x1_core *core, uint32_t mcu);
+void x1_bist_free(struct x1_bist *b);
 
 /* ---- mgmt.c (lock held, except fini) ---- */
 int x1_mgmt_init(struct x1_core *core);
 void x1_mgmt_fini(struct x1_core *core);
 void x1_mgmt_boot(struct x1_core *core);
 void x1_mgmt_halt(struct x1_core *core);
+/* Stop firmware that hangs; take another image in its place. */
+void x1_mgmt_hung(struct x1_core *core);
+void x1_mgmt_update(struct x1_core *core);
+bool x1_mgmt_updating(struct x1_core *core);
+/* The firmware wrote X1_REG_FW_STATE. */
+void x1_mgmt_state(struct x1_core *core, uint32_t state);
+uint32_t x1_mgmt_dump_word(struct x1_core *core, uint32_t index);
 void x1_mgmt_irq(struct x1_core *core, uint32_t bits);
 bool x1_mgmt_parked(struct x1_core *core);
 
