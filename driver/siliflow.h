@@ -69,6 +69,13 @@ struct drm_printer;
 struct sili_device;
 struct sili_queue;
 
+/*
+ * Jobs in a ring, two entries each: those submitted straight into it, and those
+ * that the scheduler brings. An entry comes back a moment after its job's fence.
+ */
+#define SILI_MAX_DIRECT		64
+#define SILI_MAX_SCHED		62
+
 /**
  * struct sili_hwq - hardware queue slot
  *
@@ -86,11 +93,13 @@ struct sili_hwq {
 	wait_queue_head_t wait;
 	/** @running: jobs that the scheduler has started and not yet freed */
 	atomic_t running;
-	/** @last_progress: progress counter at the last timeout */
+	struct delayed_work watchdog;
+	/** @last_progress: progress counter at the watchdog's last look */
 	u64 last_progress;
 	/** @lock: protects what follows; taken in interrupts */
 	spinlock_t lock;
 	struct list_head inflight;
+	u32 num_inflight;
 	u64 seqno;
 	u32 wptr;
 	/** @queue: owner; changes under sdev->hwq_lock */
@@ -168,6 +177,10 @@ struct sili_device {
 	u32 num_hwqs;
 	struct sili_hwq *hwq;
 	struct workqueue_struct *timeout_wq;
+	/** @submit_wq: starts and frees jobs that had to wait */
+	struct workqueue_struct *submit_wq;
+	/** @timeout: without progress, in jiffies */
+	unsigned long timeout;
 	/** @unplug_lock: unplugging happens once */
 	struct mutex unplug_lock;
 	/** @halted: after unplugging the device does nothing any more */
@@ -234,6 +247,8 @@ struct sili_queue {
 	/** @submit_lock: order of jobs; false @open ends submission */
 	struct mutex submit_lock;
 	bool open;
+	/** @waiting: jobs that the scheduler has not brought to the ring yet */
+	atomic_t waiting;
 	/** @error: why no job runs any more, 0 = alive; protected by hwq->lock */
 	int error;
 	/** @state: what QUEUE_STATE reports beside the counters; protected by hwq->lock */
@@ -387,6 +402,10 @@ u64 sili_max_budget(void);
 
 /* siliflow_sched.c */
 int sili_sched_init(struct sili_device *sdev);
+
+/* siliflow_hwq.c */
+int sili_hwq_init(struct sili_device *sdev);
+void sili_hwq_settle(struct sili_hwq *hwq);
 void sili_hwq_complete(struct sili_hwq *hwq);
 void sili_hwq_flush(struct sili_hwq *hwq, int error);
 void sili_hwq_fault(struct sili_hwq *hwq);

@@ -159,6 +159,9 @@ int sili_device_init(struct sili_device *sdev)
 	ret = sili_mmu_init(sdev);
 	if (ret)
 		return ret;
+	ret = sili_hwq_init(sdev);
+	if (ret)
+		return ret;
 	ret = sili_sched_init(sdev);
 	if (ret)
 		return ret;

@@ -19,9 +19,10 @@ struct sili_fence {
 
 /** struct sili_job - one CALL */
 struct sili_job {
+	/** @base: only of jobs that go through the scheduler */
 	struct drm_sched_job base;
 	struct sili_queue *queue;
-	/** @fence: until the job starts */
+	/** @fence: until the job is in the ring */
 	struct sili_fence *fence;
 	bool started;
 	u64 addr;
@@ -29,6 +30,9 @@ struct sili_job {
 };
 
 #define to_sili_job(j) container_of(j, struct sili_job, base)
+
+/* siliflow_hwq.c */
+int sili_hwq_run(struct sili_queue *queue, struct sili_job *const *jobs, u32 num);
 
 /* siliflow_submit.c */
 void sili_job_free(struct sili_job *job);

@@ -247,6 +247,7 @@ void sili_queue_close(struct sili_queue *queue)
 	drm_sched_entity_fini(&queue->entity);
 	/* All fences have signalled; the scheduler is about to free the jobs. */
 	wait_event(hwq->wait, !atomic_read(&hwq->running));
+	sili_hwq_settle(hwq);
 	mutex_lock(&sdev->hwq_lock);
 	hwq->queue = NULL;
 	mutex_unlock(&sdev->hwq_lock);

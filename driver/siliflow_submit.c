@@ -18,12 +18,15 @@ struct sili_out {
 /* A job on its way in. */
 struct sili_entry {
 	struct sili_job *job;
+	/** @in: fences to wait for that have not signalled yet */
+	struct dma_fence **in;
+	u32 num_in;
 	struct sili_out *out;
 	u32 num_out;
 };
 
 /*
- * sili_job_free() - free a job that the scheduler knows no more
+ * sili_job_free() - free a job that the scheduler has known
  */
 void sili_job_free(struct sili_job *job)
 {
@@ -43,27 +46,33 @@ static int sili_sync_check(const struct drm_siliflow_sync *sync)
 	return 0;
 }
 
-static int sili_add_in(struct drm_file *file, struct sili_job *job, u64 ptr, u32 count)
+static int sili_add_in(struct drm_file *file, struct sili_entry *entry, u64 ptr, u32 count)
 {
 	struct drm_siliflow_sync sync;
+	struct dma_fence *fence;
 	u32 i;
-	int ret = 0;
+	int ret;
 
-	for (i = 0; i < count && !ret; i++) {
+	if (!count)
+		return 0;
+	entry->in = kcalloc(count, sizeof(*entry->in), GFP_KERNEL);
+	if (!entry->in)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
 		if (copy_from_user(&sync, u64_to_user_ptr(ptr) + (u64)i * sizeof(sync),
 				   sizeof(sync)))
 			return -EFAULT;
 		ret = sili_sync_check(&sync);
-		/* The helper takes 32 bits of the point. */
-		if (!ret) {
-			struct dma_fence *fence;
-
+		if (!ret)
 			ret = drm_syncobj_find_fence(file, sync.handle, sync.point, 0, &fence);
-			if (!ret)
-				ret = drm_sched_job_add_dependency(&job->base, fence);
-		}
+		if (ret)
+			return ret;
+		if (dma_fence_is_signaled(fence))
+			dma_fence_put(fence);
+		else
+			entry->in[entry->num_in++] = fence;
 	}
-	return ret;
+	return 0;
 }
 
 static int sili_add_out(struct drm_file *file, struct sili_entry *entry, u64 ptr, u32 count)
@@ -113,9 +122,9 @@ static int sili_job_check(const struct drm_siliflow_job *args)
 	return 0;
 }
 
-/* One job: from the user's struct to an initialised job with its dependencies. */
-static int sili_entry_init(struct drm_file *file, struct sili_queue *queue,
-			   struct sili_entry *entry, const struct drm_siliflow_job *args)
+/* One job: from the user's struct to all that it needs. */
+static int sili_entry_init(struct drm_file *file, struct sili_entry *entry,
+			   const struct drm_siliflow_job *args)
 {
 	struct sili_job *job;
 	int ret;
@@ -126,24 +135,14 @@ static int sili_entry_init(struct drm_file *file, struct sili_queue *queue,
 	job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
 	if (!job)
 		return -ENOMEM;
+	entry->job = job;
 	job->fence = kzalloc(sizeof(*job->fence), GFP_KERNEL_ACCOUNT);
-	if (!job->fence) {
-		kfree(job);
+	if (!job->fence)
 		return -ENOMEM;
-	}
 	spin_lock_init(&job->fence->lock);
 	job->addr = args->addr;
 	job->num_cmds = args->num_cmds;
-	ret = drm_sched_job_init(&job->base, &queue->entity, 1, file);
-	if (ret) {
-		kfree(job->fence);
-		kfree(job);
-		return ret;
-	}
-	job->queue = queue;
-	kref_get(&queue->ref);
-	entry->job = job;
-	ret = sili_add_in(file, job, args->in_syncs, args->num_in_syncs);
+	ret = sili_add_in(file, entry, args->in_syncs, args->num_in_syncs);
 	if (!ret)
 		ret = sili_add_out(file, entry, args->out_syncs, args->num_out_syncs);
 	return ret;
@@ -153,20 +152,35 @@ static void sili_entry_free(struct sili_entry *entry)
 {
 	u32 i;
 
+	for (i = 0; i < entry->num_in; i++)
+		dma_fence_put(entry->in[i]);
+	kfree(entry->in);
 	for (i = 0; i < entry->num_out; i++) {
 		dma_fence_chain_free(entry->out[i].chain);
 		drm_syncobj_put(entry->out[i].syncobj);
 	}
 	kfree(entry->out);
-	/* Not yet the scheduler's. */
-	if (entry->job)
+	if (!entry->job)
+		return;
+	/* With a queue the scheduler knows it, though it was not pushed. */
+	if (entry->job->queue) {
 		sili_job_free(entry->job);
+	} else {
+		kfree(entry->job->fence);
+		kfree(entry->job);
+	}
 }
 
-static void sili_entry_signal(struct sili_entry *entry, struct dma_fence *fence)
+/* The fence of a job goes to its syncobjs and to the VM. */
+static void sili_entry_signal(struct sili_queue *queue, struct sili_entry *entry,
+			      const struct sili_job *job, struct dma_fence *fence)
 {
 	u32 i;
 
+	trace_siliflow_submit(queue->sdev->index, queue->hwq->index, fence->context, fence->seqno,
+			      job->addr, job->num_cmds);
+	/* All of one context: each replaces the one before it. */
+	dma_resv_add_fence(drm_gpuvm_resv(&queue->vm->base), fence, DMA_RESV_USAGE_BOOKKEEP);
 	for (i = 0; i < entry->num_out; i++) {
 		struct sili_out *out = &entry->out[i];
 
@@ -178,41 +192,90 @@ static void sili_entry_signal(struct sili_entry *entry, struct dma_fence *fence)
 	}
 }
 
-/* Queue all jobs; the fence of each goes to its syncobjs and to the VM. */
-static int sili_push(struct sili_queue *queue, struct sili_entry *entries, u32 num)
+/* Does nothing keep the jobs from the ring? submit_lock held. */
+static bool sili_direct(struct sili_queue *queue, struct sili_entry *entries, u32 num)
 {
-	struct dma_resv *resv = drm_gpuvm_resv(&queue->vm->base);
+	u32 i;
+
+	if (atomic_read(&queue->waiting) ||
+	    READ_ONCE(queue->hwq->num_inflight) + num > SILI_MAX_DIRECT)
+		return false;
+	for (i = 0; i < num; i++)
+		if (entries[i].num_in)
+			return false;
+	return true;
+}
+
+static int sili_push_direct(struct sili_queue *queue, struct sili_entry *entries, u32 num)
+{
+	struct sili_job *jobs[SILIFLOW_MAX_JOBS];
 	u32 i;
 	int ret;
 
-	mutex_lock(&queue->submit_lock);
-	ret = queue->open ? READ_ONCE(queue->error) : -ENOENT;
-	/* Any fault is -EIO here, the cause is in the queue's state. */
-	if (ret == -ETIME)
-		ret = -EIO;
-	if (ret)
-		goto unlock;
-	ret = dma_resv_lock_interruptible(resv, NULL);
-	if (ret)
-		goto unlock;
-	ret = dma_resv_reserve_fences(resv, 1);
+	for (i = 0; i < num; i++)
+		jobs[i] = entries[i].job;
+	ret = sili_hwq_run(queue, jobs, num);
 	for (i = 0; i < num && !ret; i++) {
-		struct sili_job *job = entries[i].job;
-		struct dma_fence *fence;
+		struct dma_fence *fence = &no_free_ptr(jobs[i]->fence)->base;
+
+		sili_entry_signal(queue, &entries[i], jobs[i], fence);
+		dma_fence_put(fence);
+	}
+	return ret;
+}
+
+static int sili_sched_prepare(struct drm_file *file, struct sili_queue *queue,
+			      struct sili_entry *entry)
+{
+	struct sili_job *job = entry->job;
+	int ret;
+
+	ret = drm_sched_job_init(&job->base, &queue->entity, 1, file);
+	if (ret)
+		return ret;
+	job->queue = queue;
+	kref_get(&queue->ref);
+	while (entry->num_in && !ret)
+		ret = drm_sched_job_add_dependency(&job->base, entry->in[--entry->num_in]);
+	return ret;
+}
+
+static void sili_push_sched(struct sili_queue *queue, struct sili_entry *entries, u32 num)
+{
+	u32 i;
+
+	for (i = 0; i < num; i++) {
+		struct sili_job *job = no_free_ptr(entries[i].job);
 
 		drm_sched_job_arm(&job->base);
-		fence = &job->base.s_fence->finished;
-		trace_siliflow_submit(queue->sdev->index, queue->hwq->index, fence->context,
-				      fence->seqno, job->addr, job->num_cmds);
-		/* All of one context: each replaces the one before it. */
-		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_BOOKKEEP);
-		sili_entry_signal(&entries[i], fence);
-		entries[i].job = NULL;
+		sili_entry_signal(queue, &entries[i], job, &job->base.s_fence->finished);
+		atomic_inc(&queue->waiting);
 		drm_sched_entity_push_job(&job->base);
 	}
+}
+
+/* Queue all jobs or none; submit_lock held. */
+static int sili_push(struct drm_file *file, struct sili_queue *queue, struct sili_entry *entries,
+		     u32 num)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&queue->vm->base);
+	bool direct = sili_direct(queue, entries, num);
+	int ret = queue->open ? READ_ONCE(queue->error) : -ENOENT;
+	u32 i;
+
+	for (i = 0; i < num && !direct && !ret; i++)
+		ret = sili_sched_prepare(file, queue, &entries[i]);
+	if (ret)
+		return ret;
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret)
+		return ret;
+	ret = dma_resv_reserve_fences(resv, 1);
+	if (!ret && direct)
+		ret = sili_push_direct(queue, entries, num);
+	else if (!ret)
+		sili_push_sched(queue, entries, num);
 	dma_resv_unlock(resv);
-unlock:
-	mutex_unlock(&queue->submit_lock);
 	return ret;
 }
 
@@ -242,10 +305,16 @@ int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
 		if (ret == -E2BIG)
 			ret = -EINVAL;
 		if (!ret)
-			ret = sili_entry_init(file, queue, &entries[i], &job);
+			ret = sili_entry_init(file, &entries[i], &job);
 	}
-	if (!ret)
-		ret = sili_push(queue, entries, args->num_jobs);
+	if (!ret) {
+		mutex_lock(&queue->submit_lock);
+		ret = sili_push(file, queue, entries, args->num_jobs);
+		mutex_unlock(&queue->submit_lock);
+	}
+	/* Any fault is -EIO here, the cause is in the queue's state. */
+	if (ret == -ETIME)
+		ret = -EIO;
 	for (i = 0; i < args->num_jobs; i++)
 		sili_entry_free(&entries[i]);
 	kfree(entries);
