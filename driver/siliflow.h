@@ -96,12 +96,22 @@ struct sili_hwq {
 	struct delayed_work watchdog;
 	/** @last_progress: progress counter at the watchdog's last look */
 	u64 last_progress;
+	/** @preempt_context: of user queues' preempt fences */
+	u64 preempt_context;
+	u64 preempt_seqno;
+	struct work_struct suspend_work;
+	struct delayed_work resume_work;
+	u32 resume_tries;
+	/** @value_wait: woken at fences and at the queue's end */
+	wait_queue_head_t value_wait;
 	/** @lock: protects what follows; taken in interrupts */
 	spinlock_t lock;
 	struct list_head inflight;
 	u32 num_inflight;
 	u64 seqno;
 	u32 wptr;
+	/** @preempt: what keeps the buffers of a user queue that runs where they are */
+	struct dma_fence *preempt;
 	/** @queue: owner; changes under sdev->hwq_lock */
 	struct sili_queue *queue;
 };
@@ -113,6 +123,7 @@ struct sili_device {
 	u32 index;
 
 	void __iomem *regs;
+	resource_size_t regs_phys;
 	u32 db_offset;
 	u32 db_stride;
 	/** @hbm: BAR2, write-combining; bytes are reachable up to @hbm_bytes */
@@ -179,6 +190,8 @@ struct sili_device {
 	struct workqueue_struct *timeout_wq;
 	/** @submit_wq: starts and frees jobs that had to wait */
 	struct workqueue_struct *submit_wq;
+	/** @preempt_wq: suspends user queues; others wait for it to free memory */
+	struct workqueue_struct *preempt_wq;
 	/** @timeout: without progress, in jiffies */
 	unsigned long timeout;
 	/** @unplug_lock: unplugging happens once */
@@ -222,6 +235,8 @@ struct sili_vm {
 	u64 root;
 	/** @queues: that use it; changes under the file's lock */
 	u32 queues;
+	/** @long_running: has user queues alone */
+	bool long_running;
 	bool closed;
 };
 
@@ -249,6 +264,13 @@ struct sili_queue {
 	bool open;
 	/** @waiting: jobs that the scheduler has not brought to the ring yet */
 	atomic_t waiting;
+	/** @user: ring and doorbell are the user's */
+	bool user;
+	/** @doorbell_lock: protects @revoked, and the page that is mapped */
+	struct mutex doorbell_lock;
+	bool revoked;
+	/** @dummy: what is mapped instead of a revoked doorbell */
+	struct page *dummy;
 	/** @error: why no job runs any more, 0 = alive; protected by hwq->lock */
 	int error;
 	/** @state: what QUEUE_STATE reports beside the counters; protected by hwq->lock */
@@ -381,6 +403,8 @@ int sili_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *f
 int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file);
 struct sili_vm *sili_vm_lookup(struct sili_file *sfile, u32 handle);
 void sili_vm_close(struct sili_vm *vm);
+int sili_vm_begin_jobs(struct sili_vm *vm);
+void sili_vm_end_jobs(struct sili_vm *vm);
 void sili_vm_unplug_all(struct sili_device *sdev);
 
 static inline void sili_vm_put(struct sili_vm *vm)
@@ -410,6 +434,15 @@ void sili_hwq_complete(struct sili_hwq *hwq);
 void sili_hwq_flush(struct sili_hwq *hwq, int error);
 void sili_hwq_fault(struct sili_hwq *hwq);
 void sili_queue_stop(struct sili_queue *queue, int error, u32 state);
+
+/* siliflow_userq.c */
+void sili_userq_setup(struct sili_hwq *hwq);
+int sili_userq_check(struct sili_vm *vm, const struct drm_siliflow_queue_create *args);
+int sili_userq_init(struct sili_queue *queue, struct drm_siliflow_queue_create *args);
+void sili_userq_end(struct sili_queue *queue);
+void sili_userq_fini(struct sili_queue *queue);
+int sili_mmap(struct file *filp, struct vm_area_struct *vma);
+int sili_ioctl_wait_value(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* siliflow_submit.c */
 int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file);

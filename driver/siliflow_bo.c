@@ -139,6 +139,9 @@ static int sili_bo_fences(struct sili_bo *bo, struct dma_fence ***fences)
 		ret = -ENOMEM;
 	n = 0;
 	drm_gem_for_each_gpuvm_bo(vm_bo, gem) {
+		/* What user queues do has no fence; a preempt fence is none of it. */
+		if (to_sili_vm(vm_bo->vm)->long_running)
+			continue;
 		if (!ret)
 			ret = dma_resv_get_singleton(drm_gpuvm_resv(vm_bo->vm),
 						     DMA_RESV_USAGE_BOOKKEEP, &(*fences)[n]);

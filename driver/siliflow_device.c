@@ -25,6 +25,7 @@ static int sili_map_bars(struct sili_device *sdev)
 				     X1_PCI_BAR_HBM);
 	if (pci_resource_len(pdev, X1_PCI_BAR_REGS) < X1_BAR0_BYTES)
 		return dev_err_probe(dev, -ENODEV, "BAR %u is too small\n", X1_PCI_BAR_REGS);
+	sdev->regs_phys = pci_resource_start(pdev, X1_PCI_BAR_REGS);
 	sdev->regs = pcim_iomap(pdev, X1_PCI_BAR_REGS, 0);
 	if (!sdev->regs)
 		return dev_err_probe(dev, -ENOMEM, "cannot map the registers\n");
@@ -65,6 +66,8 @@ static int sili_identify(struct sili_device *sdev)
 	sdev->db_stride = sili_read(sdev, X1_REG_DB_STRIDE);
 	if (!sdev->num_mcus || sdev->num_vms <= SILI_VM_FIRST || !sdev->num_hwqs ||
 	    !sdev->clock_hz ||
+	    /* Nothing else lies in a doorbell's page: users map it. */
+	    !IS_ALIGNED(sdev->db_offset | sdev->db_stride, PAGE_SIZE) ||
 	    sdev->db_offset + (u64)sdev->num_hwqs * sdev->db_stride >
 	    pci_resource_len(sdev->pdev, X1_PCI_BAR_REGS))
 		return dev_err_probe(dev, -ENODEV, "capability registers make no sense\n");

@@ -56,11 +56,20 @@ static const struct drm_ioctl_desc sili_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(SILIFLOW_QUEUE_DESTROY, sili_ioctl_queue_destroy, 0),
 	DRM_IOCTL_DEF_DRV(SILIFLOW_QUEUE_STATE, sili_ioctl_queue_state, 0),
 	DRM_IOCTL_DEF_DRV(SILIFLOW_SUBMIT, sili_ioctl_submit, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_WAIT_VALUE, sili_ioctl_wait_value, 0),
 };
 
 static const struct file_operations sili_fops = {
 	.owner = THIS_MODULE,
-	DRM_ACCEL_FOPS,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = sili_mmap,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
 	.show_fdinfo = drm_show_fdinfo,
 };
 

@@ -157,6 +157,8 @@ void sili_hwq_complete(struct sili_hwq *hwq)
 	if (!list_empty(&hwq->inflight))
 		sili_hwq_signal(hwq, readq(hwq->sdev->hbm + sili_fence_offset(hwq)), 0);
 	spin_unlock_irqrestore(&hwq->lock, irqflags);
+	if (wq_has_sleeper(&hwq->value_wait))
+		wake_up_all(&hwq->value_wait);
 }
 
 /**
@@ -172,6 +174,8 @@ void sili_hwq_flush(struct sili_hwq *hwq, int error)
 	spin_lock_irqsave(&hwq->lock, irqflags);
 	sili_hwq_signal(hwq, U64_MAX, error);
 	spin_unlock_irqrestore(&hwq->lock, irqflags);
+	if (hwq->queue && hwq->queue->user)
+		sili_userq_end(hwq->queue);
 }
 
 /**
@@ -294,6 +298,7 @@ static void sili_hwq_release(struct drm_device *drm, void *arg)
 {
 	struct sili_device *sdev = arg;
 
+	destroy_workqueue(sdev->preempt_wq);
 	destroy_workqueue(sdev->timeout_wq);
 }
 
@@ -320,10 +325,17 @@ int sili_hwq_init(struct sili_device *sdev)
 		hwq->context = context + i;
 		spin_lock_init(&hwq->lock);
 		INIT_LIST_HEAD(&hwq->inflight);
+		init_waitqueue_head(&hwq->value_wait);
 		INIT_DELAYED_WORK(&hwq->watchdog, sili_hwq_watchdog);
+		sili_userq_setup(hwq);
 	}
 	sdev->timeout_wq = alloc_ordered_workqueue(SILI_NAME "-timeout", WQ_MEM_RECLAIM);
 	if (!sdev->timeout_wq)
 		return -ENOMEM;
+	sdev->preempt_wq = alloc_workqueue(SILI_NAME "-preempt", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!sdev->preempt_wq) {
+		destroy_workqueue(sdev->timeout_wq);
+		return -ENOMEM;
+	}
 	return drmm_add_action_or_reset(&sdev->drm, sili_hwq_release, sdev);
 }

@@ -35,6 +35,9 @@ static void sili_queue_release(struct kref *ref)
 	struct drm_device *drm = &queue->sdev->drm;
 
 	sili_vm_put(queue->vm);
+	if (queue->dummy)
+		__free_page(queue->dummy);
+	mutex_destroy(&queue->doorbell_lock);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
 	drm_dev_put(drm);
@@ -106,7 +109,8 @@ void sili_queue_fold_cycles(struct sili_queue *queue)
 static int sili_hwq_create(struct sili_queue *queue, const struct drm_siliflow_queue_create *args)
 {
 	struct sili_hwq *hwq = queue->hwq;
-	u64 ring = SILI_KERNEL_DVA + (u64)hwq->index * SILI_RING_BYTES;
+	u64 ring = queue->user ? args->ring_addr :
+				 SILI_KERNEL_DVA + (u64)hwq->index * SILI_RING_BYTES;
 	u64 budget = args->budget ?: sili_max_budget();
 	union {
 		struct x1_mbox_queue_create create;
@@ -114,9 +118,11 @@ static int sili_hwq_create(struct sili_queue *queue, const struct drm_siliflow_q
 	} req = { .create = {
 		.ring_lo = lower_32_bits(ring),
 		.ring_hi = upper_32_bits(ring),
-		.ring_log2 = SILI_RING_LOG2,
+		.rptr_lo = lower_32_bits(args->rptr_addr),
+		.rptr_hi = upper_32_bits(args->rptr_addr),
+		.ring_log2 = queue->user ? args->ring_log2 : SILI_RING_LOG2,
 		.priority = args->priority,
-		.ring_vm = SILI_VM_KERNEL,
+		.ring_vm = queue->user ? queue->vm->id : SILI_VM_KERNEL,
 		.user_vm = queue->vm->id,
 		.mcu_first = args->mcu_first,
 		.mcu_count = args->mcu_count,
@@ -188,10 +194,18 @@ static void sili_queue_halt(struct sili_queue *queue)
 
 /* ---- life ---- */
 
-static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_vm *vm,
-					 const struct drm_siliflow_queue_create *args)
+static int sili_queue_init(struct sili_queue *queue, struct drm_siliflow_queue_create *args)
 {
-	struct drm_gpu_scheduler *sched;
+	struct drm_gpu_scheduler *sched = &queue->hwq->sched;
+
+	if (queue->user)
+		return sili_userq_init(queue, args);
+	return drm_sched_entity_init(&queue->entity, DRM_SCHED_PRIORITY_KERNEL, &sched, 1, NULL);
+}
+
+static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_vm *vm,
+					 struct drm_siliflow_queue_create *args)
+{
 	struct sili_queue *queue;
 	int ret;
 
@@ -200,6 +214,8 @@ static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_v
 		return ERR_PTR(-ENOMEM);
 	kref_init(&queue->ref);
 	mutex_init(&queue->submit_lock);
+	mutex_init(&queue->doorbell_lock);
+	queue->user = args->flags & SILIFLOW_QUEUE_USER;
 	queue->sdev = sdev;
 	queue->open = true;
 	queue->pid = task_tgid_nr(current);
@@ -215,11 +231,14 @@ static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_v
 		sili_queue_put(queue);
 		return ERR_PTR(ret);
 	}
-	sched = &queue->hwq->sched;
-	ret = drm_sched_entity_init(&queue->entity, DRM_SCHED_PRIORITY_KERNEL, &sched, 1, NULL);
+	ret = sili_queue_init(queue, args);
 	if (!ret)
 		return queue;
+	sili_queue_stop(queue, -ECANCELED, 0);
 	sili_queue_halt(queue);
+	sili_hwq_flush(queue->hwq, -ECANCELED);
+	if (queue->user)
+		sili_userq_fini(queue);
 	mutex_lock(&sdev->hwq_lock);
 	queue->hwq->queue = NULL;
 	mutex_unlock(&sdev->hwq_lock);
@@ -244,9 +263,13 @@ void sili_queue_close(struct sili_queue *queue)
 	sili_queue_stop(queue, -ECANCELED, 0);
 	sili_queue_halt(queue);
 	sili_hwq_flush(hwq, -ECANCELED);
-	drm_sched_entity_fini(&queue->entity);
-	/* All fences have signalled; the scheduler is about to free the jobs. */
-	wait_event(hwq->wait, !atomic_read(&hwq->running));
+	if (queue->user) {
+		sili_userq_fini(queue);
+	} else {
+		drm_sched_entity_fini(&queue->entity);
+		/* All fences have signalled; the scheduler is about to free the jobs. */
+		wait_event(hwq->wait, !atomic_read(&hwq->running));
+	}
 	sili_hwq_settle(hwq);
 	mutex_lock(&sdev->hwq_lock);
 	hwq->queue = NULL;
@@ -259,7 +282,8 @@ static int sili_queue_check(struct sili_device *sdev, const struct drm_siliflow_
 	u32 mcus = sdev->num_mcus;
 	u64 max = sili_max_budget();
 
-	if (args->flags || args->pad || args->priority >= X1_NUM_PRIORITIES)
+	if (args->flags & ~SILIFLOW_QUEUE_FLAGS || args->pad ||
+	    args->priority >= X1_NUM_PRIORITIES)
 		return -EINVAL;
 	if (args->mcu_first >= mcus || args->mcu_count > mcus - args->mcu_first ||
 	    (!args->mcu_count && args->mcu_first))
@@ -287,7 +311,9 @@ int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file 
 	vm = xa_load(&sfile->vms, args->vm);
 	if (!vm)
 		ret = -ENOENT;
-	else if (sfile->num_queues == SILI_MAX_QUEUES_FILE)
+	else
+		ret = sili_userq_check(vm, args);
+	if (!ret && sfile->num_queues == SILI_MAX_QUEUES_FILE)
 		ret = -ENOSPC;
 	if (ret)
 		goto unlock;

@@ -258,7 +258,6 @@ static void sili_push_sched(struct sili_queue *queue, struct sili_entry *entries
 static int sili_push(struct drm_file *file, struct sili_queue *queue, struct sili_entry *entries,
 		     u32 num)
 {
-	struct dma_resv *resv = drm_gpuvm_resv(&queue->vm->base);
 	bool direct = sili_direct(queue, entries, num);
 	int ret = queue->open ? READ_ONCE(queue->error) : -ENOENT;
 	u32 i;
@@ -267,15 +266,14 @@ static int sili_push(struct drm_file *file, struct sili_queue *queue, struct sil
 		ret = sili_sched_prepare(file, queue, &entries[i]);
 	if (ret)
 		return ret;
-	ret = dma_resv_lock_interruptible(resv, NULL);
+	ret = sili_vm_begin_jobs(queue->vm);
 	if (ret)
 		return ret;
-	ret = dma_resv_reserve_fences(resv, 1);
-	if (!ret && direct)
+	if (direct)
 		ret = sili_push_direct(queue, entries, num);
-	else if (!ret)
+	else
 		sili_push_sched(queue, entries, num);
-	dma_resv_unlock(resv);
+	sili_vm_end_jobs(queue->vm);
 	return ret;
 }
 
@@ -294,6 +292,10 @@ int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
 	queue = sili_queue_lookup(file->driver_priv, args->queue);
 	if (!queue)
 		return -ENOENT;
+	if (queue->user) {
+		sili_queue_put(queue);
+		return -EINVAL;
+	}
 	entries = kcalloc(args->num_jobs, sizeof(*entries), GFP_KERNEL);
 	if (!entries) {
 		sili_queue_put(queue);

@@ -370,6 +370,33 @@ int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file
 	return ret;
 }
 
+/*
+ * sili_vm_begin_jobs() - take a VM's reservation, with room for a fence
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_vm_begin_jobs(struct sili_vm *vm)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
+	int ret;
+
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret)
+		return ret;
+	ret = dma_resv_reserve_fences(resv, 1);
+	if (ret)
+		dma_resv_unlock(resv);
+	return ret;
+}
+
+/*
+ * sili_vm_end_jobs() - undo sili_vm_begin_jobs()
+ */
+void sili_vm_end_jobs(struct sili_vm *vm)
+{
+	dma_resv_unlock(drm_gpuvm_resv(&vm->base));
+}
+
 /* ---- life ---- */
 
 static struct sili_vm *sili_vm_create(struct sili_device *sdev)
@@ -472,11 +499,12 @@ int sili_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *fi
 	struct sili_vm *vm;
 	int ret;
 
-	if (args->flags)
+	if (args->flags & ~SILIFLOW_VM_FLAGS)
 		return -EINVAL;
 	vm = sili_vm_create(to_sili(drm));
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
+	vm->long_running = args->flags & SILIFLOW_VM_LONG_RUNNING;
 	ret = xa_alloc(&sfile->vms, &args->vm, vm, xa_limit_31b, GFP_KERNEL);
 	if (ret)
 		sili_vm_close(vm);

@@ -119,12 +119,21 @@ void *sili_bo_map(struct sili_bo *bo);
 
 /* ---- queues and fences ------------------------------------------------ */
 
+/*
+ * A user queue: commands go from this process straight to the device, without
+ * the kernel. Its fences have no file descriptor, and it is no error that it
+ * makes no progress.
+ */
+#define SILI_QUEUE_USER (1u << 0)
+
 /* priority 0 (lowest) .. 3; mcu_count 0 = all MCUs; budget 0 = the default. */
 struct sili_queue_attr {
 	uint32_t size;		/* sizeof(struct sili_queue_attr) */
 	uint32_t priority;
 	uint32_t mcu_first, mcu_count;
 	uint64_t budget;	/* device cycles per LAUNCH */
+	uint32_t flags;		/* SILI_QUEUE_* */
+	uint32_t reserved;	/* 0 */
 };
 
 /* attr NULL = defaults. -EINVAL, -EPERM, -ENOSPC. */
@@ -141,7 +150,10 @@ int sili_submit(struct sili_queue *queue, const union x1_cmd *cmds, uint32_t n,
 
 /* timeout_ns < 0 = for ever. 0, -ETIME, -EIO (the queue faulted), -ENODEV. */
 int sili_fence_wait(struct sili_fence *fence, int64_t timeout_ns);
-/* File descriptor that polls readable when the fence is done; owned by the fence. */
+/*
+ * File descriptor that polls readable when the fence is done; owned by the fence.
+ * -ENOTSUP for a user queue.
+ */
 int sili_fence_fd(struct sili_fence *fence);
 void sili_fence_free(struct sili_fence *fence);
 

@@ -16,20 +16,39 @@
 #define MAX_NODES  64
 #define SPIN_NS    50000
 #define SPIN_LOOKS 64u
+/* Batches of a user queue that interrupt after a wait that slept. */
+#define IRQ_BATCHES 32u
+
+struct drm_bo {
+	uint32_t handle;
+	struct sili_bo *bo;
+	struct drm_bo *prev, *next;
+};
 
 struct drm {
 	int fd;
 	uint32_t vm;
+	uint32_t user_vm; /* the same mappings, for user queues; 0 until there is one */
+	struct drm_bo *bos;
 };
 
 struct drm_queue {
 	uint32_t handle;
 	uint32_t timeline; /* syncobj; point = batch */
+	/* Of a user queue: a wait may write to the ring beside a submit. */
+	pthread_mutex_t lock;
+	volatile uint32_t *doorbell;
+	uint32_t wptr;
 };
 
 static struct drm *drm_of(const struct sili_device *dev)
 {
 	return dev->priv;
+}
+
+static struct drm_bo *bo_of(const struct sili_bo *bo)
+{
+	return (struct drm_bo *)(uintptr_t)bo->priv;
 }
 
 static int call(int fd, unsigned long request, void *arg)
@@ -165,13 +184,20 @@ static int fill_info(struct sili_device *dev, const char *path)
 	return sili_ranges_init(&dev->va, start, end);
 }
 
+static void vm_destroy(const struct drm *drm, uint32_t vm)
+{
+	struct drm_siliflow_vm_destroy destroy = {.vm = vm};
+
+	if (vm)
+		call(drm->fd, DRM_IOCTL_SILIFLOW_VM_DESTROY, &destroy);
+}
+
 static void drm_close(struct sili_device *dev)
 {
 	struct drm *drm = drm_of(dev);
-	struct drm_siliflow_vm_destroy destroy = {.vm = drm->vm};
 
-	if (drm->vm)
-		call(drm->fd, DRM_IOCTL_SILIFLOW_VM_DESTROY, &destroy);
+	vm_destroy(drm, drm->vm);
+	vm_destroy(drm, drm->user_vm);
 	close(drm->fd);
 	free(drm);
 }
@@ -248,30 +274,33 @@ static int drm_status(struct sili_device *dev, struct sili_status *st)
 
 /* ---- buffers ---- */
 
-static int bind(struct sili_bo *bo, uint32_t op, uint32_t flags)
+static int bind(struct sili_bo *bo, uint32_t vm, uint32_t op)
 {
-	struct drm_siliflow_bind_op map = {
+	bool map = op == DRM_SILIFLOW_BIND_MAP;
+	struct drm_siliflow_bind_op one = {
 		.op = op,
-		.flags = flags,
-		.handle = op == DRM_SILIFLOW_BIND_MAP ? (uint32_t)bo->priv : 0,
+		.flags = map && bo->flags & SILI_BO_EXEC ? SILIFLOW_BIND_EXEC : 0,
+		.handle = map ? bo_of(bo)->handle : 0,
 		.addr = bo->dva,
 		.range = bo->mapped,
 	};
 	struct drm_siliflow_vm_bind args = {
-		.vm = drm_of(bo->dev)->vm,
+		.vm = vm,
 		.num_ops = 1,
-		.op_stride = sizeof(map),
-		.ops = (uint64_t)(uintptr_t)&map,
+		.op_stride = sizeof(one),
+		.ops = (uint64_t)(uintptr_t)&one,
 	};
 
-	return call(drm_of(bo->dev)->fd, DRM_IOCTL_SILIFLOW_VM_BIND, &args);
+	return vm ? call(drm_of(bo->dev)->fd, DRM_IOCTL_SILIFLOW_VM_BIND, &args) : 0;
 }
 
-static void close_handle(struct sili_bo *bo)
+static void bo_put(struct sili_bo *bo)
 {
-	struct drm_gem_close gem = {.handle = (uint32_t)bo->priv};
+	struct drm_bo *b = bo_of(bo);
+	struct drm_gem_close gem = {.handle = b->handle};
 
 	call(drm_of(bo->dev)->fd, DRM_IOCTL_GEM_CLOSE, &gem);
+	free(b);
 }
 
 static int drm_bo_new(struct sili_bo *bo)
@@ -281,28 +310,54 @@ static int drm_bo_new(struct sili_bo *bo)
 		.flags = bo->where == SILI_SYSTEM ? SILIFLOW_BO_SYSTEM
 						  : SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE,
 	};
-	int ret = call(drm_of(bo->dev)->fd, DRM_IOCTL_SILIFLOW_BO_CREATE, &create);
+	struct drm *drm = drm_of(bo->dev);
+	struct drm_bo *b = calloc(1, sizeof(*b));
+	int ret;
 
-	if (ret)
+	if (!b)
+		return -ENOMEM;
+	ret = call(drm->fd, DRM_IOCTL_SILIFLOW_BO_CREATE, &create);
+	if (ret) {
+		free(b);
 		return ret;
-	bo->priv = create.handle;
-	ret = bind(bo, DRM_SILIFLOW_BIND_MAP, bo->flags & SILI_BO_EXEC ? SILIFLOW_BIND_EXEC : 0);
-	if (ret)
-		close_handle(bo);
-	return ret;
+	}
+	*b = (struct drm_bo){.handle = create.handle, .bo = bo, .next = drm->bos};
+	bo->priv = (uint64_t)(uintptr_t)b;
+	ret = bind(bo, drm->vm, DRM_SILIFLOW_BIND_MAP);
+	if (!ret)
+		ret = bind(bo, drm->user_vm, DRM_SILIFLOW_BIND_MAP);
+	if (ret) {
+		bind(bo, drm->vm, DRM_SILIFLOW_BIND_UNMAP);
+		bo_put(bo);
+		return ret;
+	}
+	if (b->next)
+		b->next->prev = b;
+	drm->bos = b;
+	return 0;
 }
 
 static void drm_bo_free(struct sili_bo *bo)
 {
+	struct drm *drm = drm_of(bo->dev);
+	struct drm_bo *b = bo_of(bo);
+
 	if (bo->cpu)
 		munmap(bo->cpu, bo->mapped);
-	bind(bo, DRM_SILIFLOW_BIND_UNMAP, 0);
-	close_handle(bo);
+	if (b->next)
+		b->next->prev = b->prev;
+	if (b->prev)
+		b->prev->next = b->next;
+	else
+		drm->bos = b->next;
+	bind(bo, drm->vm, DRM_SILIFLOW_BIND_UNMAP);
+	bind(bo, drm->user_vm, DRM_SILIFLOW_BIND_UNMAP);
+	bo_put(bo);
 }
 
 static void *drm_bo_map(struct sili_bo *bo)
 {
-	struct drm_siliflow_bo_mmap_offset args = {.handle = (uint32_t)bo->priv};
+	struct drm_siliflow_bo_mmap_offset args = {.handle = bo_of(bo)->handle};
 	int fd = drm_of(bo->dev)->fd;
 	void *cpu;
 
@@ -314,22 +369,77 @@ static void *drm_bo_map(struct sili_bo *bo)
 
 /* ---- queues ---- */
 
+/* An address space for user queues, with all that is mapped. */
+static int user_vm(struct drm *drm)
+{
+	struct drm_siliflow_vm_create vm = {.flags = SILIFLOW_VM_LONG_RUNNING};
+	int ret;
+
+	if (drm->user_vm)
+		return 0;
+	ret = call(drm->fd, DRM_IOCTL_SILIFLOW_VM_CREATE, &vm);
+	for (struct drm_bo *b = drm->bos; b && !ret; b = b->next)
+		ret = bind(b->bo, vm.vm, DRM_SILIFLOW_BIND_MAP);
+	if (ret)
+		vm_destroy(drm, vm.vm);
+	else
+		drm->user_vm = vm.vm;
+	return ret;
+}
+
+static void queue_destroy(const struct drm *drm, uint32_t handle)
+{
+	struct drm_siliflow_queue_destroy destroy = {.queue = handle};
+
+	call(drm->fd, DRM_IOCTL_SILIFLOW_QUEUE_DESTROY, &destroy);
+}
+
+/* What a new queue's batches are signalled or started by. */
+static int queue_door(const struct drm *drm, struct drm_queue *dq, bool user, uint64_t offset)
+{
+	void *map;
+
+	if (!user)
+		return drmSyncobjCreate(drm->fd, 0, &dq->timeline) ? -errno : 0;
+	map = mmap(NULL, X1_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, drm->fd, (off_t)offset);
+	if (map == MAP_FAILED)
+		return -errno;
+	dq->doorbell = map;
+	return 0;
+}
+
 static int drm_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr)
 {
 	struct drm *drm = drm_of(q->dev);
 	struct drm_siliflow_queue_create create = {
-		.vm = drm->vm,
 		.priority = attr->priority,
 		.mcu_first = attr->mcu_first,
 		.mcu_count = attr->mcu_count,
 		.budget = attr->budget,
 	};
-	struct drm_queue *dq = calloc(1, sizeof(*dq));
-	int ret;
+	struct drm_queue *dq;
+	int ret = 0;
 
+	if (q->ring)
+		ret = user_vm(drm);
+	if (ret)
+		return ret;
+	create.vm = q->ring ? drm->user_vm : drm->vm;
+	if (q->ring) {
+		create.flags = SILIFLOW_QUEUE_USER;
+		create.ring_addr = q->ring->dva;
+		create.ring_log2 = SILI_RING_LOG2;
+	}
+	dq = calloc(1, sizeof(*dq));
 	if (!dq)
 		return -ENOMEM;
+	pthread_mutex_init(&dq->lock, NULL);
 	ret = call(drm->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &create);
+	if (!ret) {
+		ret = queue_door(drm, dq, q->ring, create.doorbell_offset);
+		if (ret)
+			queue_destroy(drm, create.queue);
+	}
 	if (ret) {
 		free(dq);
 		return ret;
@@ -337,25 +447,32 @@ static int drm_queue_new(struct sili_queue *q, const struct sili_queue_attr *att
 	dq->handle = create.queue;
 	q->priv = dq;
 	q->id = create.queue;
-	if (drmSyncobjCreate(drm->fd, 0, &dq->timeline)) {
-		struct drm_siliflow_queue_destroy destroy = {.queue = dq->handle};
-
-		ret = -errno;
-		call(drm->fd, DRM_IOCTL_SILIFLOW_QUEUE_DESTROY, &destroy);
-		free(dq);
-	}
-	return ret;
+	return 0;
 }
 
 static void drm_queue_free(struct sili_queue *q)
 {
 	struct drm_queue *dq = q->priv;
-	struct drm_siliflow_queue_destroy destroy = {.queue = dq->handle};
-	int fd = drm_of(q->dev)->fd;
+	struct drm *drm = drm_of(q->dev);
 
-	call(fd, DRM_IOCTL_SILIFLOW_QUEUE_DESTROY, &destroy);
-	drmSyncobjDestroy(fd, dq->timeline);
+	queue_destroy(drm, dq->handle);
+	if (q->ring)
+		munmap((void *)dq->doorbell, X1_PAGE_SIZE);
+	else
+		drmSyncobjDestroy(drm->fd, dq->timeline);
 	free(dq);
+}
+
+static void ring_push(struct sili_queue *q, const union x1_cmd *cmd)
+{
+	struct drm_queue *dq = q->priv;
+
+	pthread_mutex_lock(&dq->lock);
+	q->ring_slots[dq->wptr++ % SILI_RING_SLOTS] = *cmd;
+	/* HBM is mapped write-combining: all of it before the doorbell. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	dq->doorbell[X1_DB_WPTR / 4] = dq->wptr;
+	pthread_mutex_unlock(&dq->lock);
 }
 
 static int drm_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq)
@@ -376,6 +493,11 @@ static int drm_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t s
 		.jobs = (uint64_t)(uintptr_t)&job,
 	};
 
+	if (q->ring) {
+		ring_push(q, &(union x1_cmd){
+				     .call = {.hdr.op = X1_CMD_CALL, .addr = dva, .count = n}});
+		return 0;
+	}
 	return call(drm_of(q->dev)->fd, DRM_IOCTL_SILIFLOW_SUBMIT, &submit);
 }
 
@@ -397,12 +519,42 @@ static bool drm_spin(const struct sili_queue *q, uint64_t seq, int64_t deadline)
 	return false;
 }
 
+/*
+ * Sleep until a user queue's batch has ended. Batches do not interrupt as long
+ * as waits end without sleep, so this one rings a bell behind it, and the next
+ * batches interrupt.
+ */
+static int ring_wait(struct sili_queue *q, uint64_t seq, int64_t deadline)
+{
+	struct drm_queue *dq = q->priv;
+	struct drm_siliflow_wait_value wait = {
+		.queue = dq->handle,
+		.ptr = (uint64_t)(uintptr_t)q->status,
+		.value = seq,
+		.timeout_ns = deadline,
+	};
+	int ret;
+
+	atomic_store(&q->irq_left, IRQ_BATCHES);
+	if (atomic_load(&q->irq_seq) < seq) {
+		atomic_store(&q->irq_seq, seq);
+		ring_push(q, &(union x1_cmd){
+				     .sync = {.hdr = {.op = X1_CMD_FENCE, .flags = X1_FENCE_IRQ},
+					      .addr = q->arena->dva + SILI_BELL_OFFSET}});
+	}
+	ret = call(drm_of(q->dev)->fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &wait);
+	/* A faulted queue has ended its batches, too. */
+	return ret == -EIO ? 0 : ret;
+}
+
 static int drm_wait(struct sili_queue *q, uint64_t seq, int64_t deadline)
 {
 	struct drm_queue *dq = q->priv;
 
 	if (drm_spin(q, seq, deadline))
 		return 0;
+	if (q->ring)
+		return ring_wait(q, seq, deadline);
 	/* libdrm returns -errno and restarts after signals. */
 	return drmSyncobjTimelineWait(drm_of(q->dev)->fd, &dq->timeline, &seq, 1,
 				      deadline < 0 ? INT64_MAX : deadline, 0, NULL);

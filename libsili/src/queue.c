@@ -5,13 +5,12 @@
  * word: a wait for work that is done needs no system call, and a status that
  * stays behind after the batch has ended tells of a fault.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "sili_int.h"
-
-#define ARENA_BYTES (SILI_ARENA_SLOTS * X1_CMD_BYTES)
 
 uint64_t sili_queue_done(const struct sili_queue *queue)
 {
@@ -24,40 +23,70 @@ void sili_queue_put(struct sili_queue *queue)
 		free(queue);
 }
 
+/* The first version of the attributes ended here. */
+#define ATTR_MIN offsetof(struct sili_queue_attr, flags)
+
+/* The caller's attributes, with what it does not know of as zero. */
+static int attr_copy(const struct sili_device *dev, const struct sili_queue_attr *from,
+		     struct sili_queue_attr *attr)
+{
+	*attr = (struct sili_queue_attr){.size = sizeof(*attr)};
+	if (!from)
+		return 0;
+	if (from->size < ATTR_MIN || from->size > sizeof(*attr))
+		return -EINVAL;
+	memcpy(attr, from, from->size);
+	if (attr->priority >= X1_NUM_PRIORITIES || attr->mcu_first >= dev->info.mcus ||
+	    attr->mcu_count > dev->info.mcus - attr->mcu_first ||
+	    (!attr->mcu_count && attr->mcu_first) || attr->flags & ~SILI_QUEUE_USER ||
+	    attr->reserved)
+		return -EINVAL;
+	return 0;
+}
+
+static int take_memory(struct sili_queue *q, bool user)
+{
+	int ret = sili_bo_new(q->dev, SILI_ARENA_BYTES + X1_PAGE_SIZE, SILI_HBM, 0, &q->arena);
+
+	if (ret)
+		return ret;
+	q->slots = sili_bo_map(q->arena);
+	if (!q->slots)
+		return -ENOMEM;
+	q->status = (uint64_t *)((uint8_t *)q->slots + SILI_ARENA_BYTES);
+	if (!user)
+		return 0;
+	ret = sili_bo_new(q->dev, SILI_RING_SLOTS * X1_CMD_BYTES, SILI_HBM, 0, &q->ring);
+	if (ret)
+		return ret;
+	q->ring_slots = sili_bo_map(q->ring);
+	return q->ring_slots ? 0 : -ENOMEM;
+}
+
 SILI_EXPORT int sili_queue_new(struct sili_device *dev, const struct sili_queue_attr *attr,
 			       struct sili_queue **out)
 {
-	struct sili_queue_attr defaults = {.size = sizeof(defaults)};
+	struct sili_queue_attr full;
 	struct sili_queue *q;
 	int ret;
 
 	*out = NULL;
-	if (!attr)
-		attr = &defaults;
-	if (attr->size != sizeof(*attr) || attr->priority >= X1_NUM_PRIORITIES ||
-	    attr->mcu_first >= dev->info.mcus ||
-	    attr->mcu_count > dev->info.mcus - attr->mcu_first ||
-	    (!attr->mcu_count && attr->mcu_first))
-		return -EINVAL;
+	ret = attr_copy(dev, attr, &full);
+	if (ret)
+		return ret;
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
 	q->dev = dev;
 	q->refs = 1;
-	ret = sili_bo_new(dev, ARENA_BYTES + X1_PAGE_SIZE, SILI_HBM, 0, &q->arena);
-	if (ret)
-		goto fail;
-	q->slots = sili_bo_map(q->arena);
-	ret = q->slots ? 0 : -ENOMEM;
-	if (ret)
-		goto fail;
-	q->status = (uint64_t *)((uint8_t *)q->slots + ARENA_BYTES);
-	ret = dev->be->queue_new(q, attr);
-	if (ret)
-		goto fail;
-	*out = q;
-	return 0;
-fail:
+	ret = take_memory(q, full.flags & SILI_QUEUE_USER);
+	if (!ret)
+		ret = dev->be->queue_new(q, &full);
+	if (!ret) {
+		*out = q;
+		return 0;
+	}
+	sili_bo_free(q->ring);
 	sili_bo_free(q->arena);
 	free(q);
 	return ret;
@@ -70,6 +99,7 @@ SILI_EXPORT void sili_queue_free(struct sili_queue *queue)
 	atomic_store(&queue->freed, true);
 	queue->dev->be->queue_free(queue);
 	sili_bo_free(queue->perf);
+	sili_bo_free(queue->ring);
 	sili_bo_free(queue->arena);
 	sili_queue_put(queue);
 }
@@ -133,10 +163,26 @@ static int arena_take(struct sili_queue *q, uint32_t slots, uint32_t *start)
 	}
 }
 
+/*
+ * The fence of a user queue's next batch interrupts while somebody is likely to
+ * sleep until then. Of other queues the back end's own fence does it.
+ */
+static uint16_t fence_flags(struct sili_queue *q)
+{
+	uint32_t left = atomic_load_explicit(&q->irq_left, memory_order_relaxed);
+
+	if (!q->ring || !left)
+		return 0;
+	if (left != SILI_IRQ_ALWAYS)
+		atomic_store_explicit(&q->irq_left, left - 1, memory_order_relaxed);
+	atomic_store(&q->irq_seq, q->seq + 1);
+	return X1_FENCE_IRQ;
+}
+
 SILI_EXPORT int sili_submit(struct sili_queue *q, const union x1_cmd *cmds, uint32_t n,
 			    struct sili_fence **fence)
 {
-	uint64_t status = q->arena->dva + ARENA_BYTES;
+	uint64_t status = q->arena->dva + SILI_ARENA_BYTES;
 	struct sili_fence *f = NULL;
 	uint32_t start;
 	int ret;
@@ -156,8 +202,10 @@ SILI_EXPORT int sili_submit(struct sili_queue *q, const union x1_cmd *cmds, uint
 	if (ret)
 		goto fail;
 	memcpy(q->slots + start, cmds, (size_t)n * X1_CMD_BYTES);
-	q->slots[start + n] = (union x1_cmd){
-		.sync = {.hdr.op = X1_CMD_FENCE, .addr = status, .value = q->seq + 1}};
+	q->slots[start + n] = (union x1_cmd){.sync = {.hdr.op = X1_CMD_FENCE,
+						      .hdr.flags = fence_flags(q),
+						      .addr = status,
+						      .value = q->seq + 1}};
 	ret = q->dev->be->submit(q, q->arena->dva + (uint64_t)start * X1_CMD_BYTES, n + 1,
 				 q->seq + 1);
 	if (ret)
@@ -194,6 +242,8 @@ SILI_EXPORT int sili_fence_fd(struct sili_fence *fence)
 {
 	if (atomic_load(&fence->queue->freed))
 		return -ECANCELED;
+	if (fence->queue->ring)
+		return -ENOTSUP;
 	if (fence->fd < 0)
 		fence->fd = fence->queue->dev->be->fence_fd(fence->queue, fence->seq);
 	return fence->fd;

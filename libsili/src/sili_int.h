@@ -71,8 +71,14 @@ struct sili_batch {
 	uint32_t start, slots;
 };
 
-#define SILI_ARENA_SLOTS   16384u
+#define SILI_ARENA_SLOTS 16384u
+/* Behind the slots: the status word, and a word that is only written. */
+#define SILI_ARENA_BYTES   (SILI_ARENA_SLOTS * X1_CMD_BYTES)
+#define SILI_BELL_OFFSET   (SILI_ARENA_BYTES + 64)
 #define SILI_MAX_IN_FLIGHT 256u
+/* A user queue's ring: for each batch its CALL and perhaps a bell. */
+#define SILI_RING_LOG2  10u
+#define SILI_RING_SLOTS (1u << SILI_RING_LOG2)
 
 struct sili_queue {
 	struct sili_device *dev;
@@ -80,6 +86,11 @@ struct sili_queue {
 	uint32_t id;           /* the back end's */
 	struct sili_bo *arena; /* commands, then the status word */
 	union x1_cmd *slots;
+	struct sili_bo *ring; /* of a user queue, else NULL */
+	union x1_cmd *ring_slots;
+	/* Of a user queue: so many batches more interrupt; the last one that does. */
+	_Atomic uint32_t irq_left;
+	_Atomic uint64_t irq_seq;
 	uint64_t *status; /* seq of the last batch that ended well */
 	uint64_t seq;     /* last submitted */
 	struct sili_batch batch[SILI_MAX_IN_FLIGHT];
@@ -148,6 +159,7 @@ static inline uint64_t sili_align(uint64_t v, uint64_t to)
 
 int64_t sili_now_ns(void);
 void sili_queue_put(struct sili_queue *queue);
+#define SILI_IRQ_ALWAYS UINT32_MAX
 uint64_t sili_queue_done(const struct sili_queue *queue);
 
 /* Message of a failed open; returns code. */

@@ -12,15 +12,15 @@
 
 #include "bench.h"
 
-#define ROUNDS	   5
+#define ROUNDS     5
 #define VM_ROUNDS  2
 #define LATENCIES  400
-#define DEPTH	   64u
-#define SECONDS	   0.7
+#define DEPTH      64u
+#define SECONDS    0.7
 #define COPY_BYTES (16u << 20)
-#define COPIES	   8
-#define BATCH	   64u
-#define FLIGHTS	   8u
+#define COPIES     8
+#define BATCH      64u
+#define FLIGHTS    8u
 
 struct bench_dev {
 	struct sili_device *dev;
@@ -39,8 +39,9 @@ static void dev_close(struct bench_dev *d)
 		sili_close(d->dev);
 }
 
-static int dev_open(struct bench_dev *d, const char *spec)
+static int dev_open(struct bench_dev *d, const char *spec, uint32_t flags)
 {
+	struct sili_queue_attr attr = {.size = sizeof(attr), .flags = flags};
 	struct sili_prog *prog = sili_prog_new();
 	char err[160] = "";
 	int ret;
@@ -54,7 +55,7 @@ static int dev_open(struct bench_dev *d, const char *spec)
 		return ret;
 	}
 	sili_prog_emit(prog, (struct x1_insn){.op = X1_OP_END});
-	if ((ret = sili_queue_new(d->dev, NULL, &d->queue)) ||
+	if ((ret = sili_queue_new(d->dev, &attr, &d->queue)) ||
 	    (ret = sili_prog_finish(prog, d->dev, &d->empty)))
 		bench_fail(spec, ret);
 	else
@@ -251,9 +252,10 @@ int bench_sim(json_t *root)
 			bench_add(root, "idle.rss_mib", "MiB", "", mib);
 	}
 	if (!ret)
-		ret = dev_open(&d, "sim");
+		ret = dev_open(&d, "sim", 0);
 	for (int i = 0; i < ROUNDS && !ret; i++) {
-		double us = latency(&d), per_s = rate(&d, 1, DEPTH), ring = rate(&d, BATCH, FLIGHTS);
+		double us = latency(&d), per_s = rate(&d, 1, DEPTH),
+		       ring = rate(&d, BATCH, FLIGHTS);
 
 		ret = us < 0 || per_s < 0 || ring < 0 ? -1 : 0;
 		if (ret)
@@ -272,20 +274,26 @@ int bench_sim(json_t *root)
 int bench_vm(json_t *root)
 {
 	struct bench_nvme *nvme = bench_nvme_open();
-	struct bench_dev d = {0};
-	int ret = nvme ? dev_open(&d, "drm") : -1;
+	struct bench_dev d = {0}, u = {0};
+	int ret = nvme ? dev_open(&d, "drm", 0) : -1;
 
 	if (!ret)
-		ret = latency(&d) < 0 || nvme_latency(nvme) < 0 ? -1 : 0;	/* warm */
+		ret = dev_open(&u, "drm", SILI_QUEUE_USER);
+	if (!ret)
+		ret = latency(&d) < 0 || latency(&u) < 0 || nvme_latency(nvme) < 0 ? -1
+										   : 0; /* warm */
 	for (int i = 0; i < VM_ROUNDS && !ret; i++) {
-		double us = latency(&d), them_us = nvme_latency(nvme);
-		double per_s = rate(&d, 1, DEPTH), them_per_s;
+		double us = latency(&d), user_us = latency(&u), them_us = nvme_latency(nvme);
+		double per_s = rate(&d, 1, DEPTH), user_per_s = rate(&u, 1, DEPTH), them_per_s;
 		double batch = rate(&d, BATCH, FLIGHTS);
 
 		them_per_s = bench_nvme_rate(nvme, DEPTH, SECONDS);
 		if (them_per_s < 0)
 			bench_fail("nvme", (int)them_per_s);
-		ret = us < 0 || them_us < 0 || per_s < 0 || batch < 0 || them_per_s < 0 ? -1 : 0;
+		ret = us < 0 || user_us < 0 || them_us < 0 || per_s < 0 || user_per_s < 0 ||
+				      batch < 0 || them_per_s < 0
+			      ? -1
+			      : 0;
 		if (ret)
 			break;
 		bench_add(root, "nvme.read4k.qd1_p50", "us", "", them_us);
@@ -296,12 +304,19 @@ int bench_vm(json_t *root)
 		bench_add(root, "submit.ioctl.rate64", "1/s", "", per_s);
 		bench_add(root, "submit.ioctl.rate64_ratio_nvme", "ratio",
 			  "nvme.read4k.rate64 of the same round", per_s / them_per_s);
+		bench_add(root, "submit.userq.qd1_p50", "us", "", user_us);
+		bench_add(root, "submit.userq.qd1_p50_ratio_nvme", "ratio",
+			  "nvme.read4k.qd1_p50 of the same round", user_us / them_us);
+		bench_add(root, "submit.userq.rate64", "1/s", "", user_per_s);
+		bench_add(root, "submit.userq.rate64_ratio_nvme", "ratio",
+			  "nvme.read4k.rate64 of the same round", user_per_s / them_per_s);
 		bench_add(root, "submit.ioctl.batch64_rate", "1/s", "64 launches per job", batch);
 		bench_add(root, "submit.ioctl.batch64_ratio_nvme", "ratio",
 			  "nvme.read4k.rate64 of the same round", batch / them_per_s);
 	}
 	if (!ret)
 		ret = copies(root, &d, "copy", false);
+	dev_close(&u);
 	dev_close(&d);
 	bench_nvme_close(nvme);
 	return ret;

@@ -153,7 +153,7 @@ TEST_F(queue, bad_create)
 		EXPECT_EQ(error, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q)) \
 			TH_LOG(#__VA_ARGS__);                                              \
 	} while (0)
-	BAD(-EINVAL, .flags = 1);
+	BAD(-EINVAL, .flags = SILIFLOW_QUEUE_FLAGS + 1);
 	BAD(-EINVAL, .priority = X1_NUM_PRIORITIES);
 	BAD(-EINVAL, .priority = ~0u);
 	BAD(-EINVAL, .mcu_first = 1);

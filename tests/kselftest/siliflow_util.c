@@ -126,6 +126,16 @@ int util_queue_state(int fd, uint32_t queue, struct drm_siliflow_queue_state *st
 	return util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUEUE_STATE, state);
 }
 
+int64_t util_deadline(int timeout_ms)
+{
+	struct timespec now;
+
+	if (!timeout_ms)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec + timeout_ms * 1000000ll;
+}
+
 int util_syncobj(int fd, uint32_t *handle)
 {
 	struct drm_syncobj_create c = {};
@@ -138,11 +148,9 @@ int util_syncobj(int fd, uint32_t *handle)
 int util_syncobj_wait(int fd, uint32_t handle, int timeout_ms)
 {
 	struct drm_syncobj_wait w = {
-		.handles = (uintptr_t)&handle, .count_handles = 1 };
-	struct timespec now;
+		.handles = (uintptr_t)&handle, .count_handles = 1,
+		.timeout_nsec = util_deadline(timeout_ms) };
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	w.timeout_nsec = now.tv_sec * 1000000000ll + now.tv_nsec + timeout_ms * 1000000ll;
 	return util_ioctl(fd, DRM_IOCTL_SYNCOBJ_WAIT, &w);
 }
 
@@ -193,15 +201,15 @@ static void *bound(struct util_ctx *c, uint64_t addr, uint32_t flags, uint32_t *
 	return map == MAP_FAILED ? NULL : map;
 }
 
-int util_setup(struct util_ctx *c, int fd)
+int util_setup_vm(struct util_ctx *c, int fd, uint32_t flags)
 {
+	struct drm_siliflow_vm_create vm = { .flags = flags };
 	int ret;
 
 	memset(c, 0, sizeof(*c));
 	c->fd = fd;
-	ret = util_vm(fd, &c->vm);
-	if (!ret)
-		ret = util_queue(fd, c->vm, &c->queue);
+	ret = util_ioctl(fd, DRM_IOCTL_SILIFLOW_VM_CREATE, &vm);
+	c->vm = vm.vm;
 	if (!ret)
 		ret = util_syncobj(fd, &c->syncobj);
 	if (ret)
@@ -210,6 +218,13 @@ int util_setup(struct util_ctx *c, int fd)
 	c->data = bound(c, UTIL_DATA, 0, &c->data_bo);
 	c->prog = bound(c, UTIL_PROG, SILIFLOW_BIND_EXEC, &c->prog_bo);
 	return c->cmds && c->data && c->prog ? 0 : -ENOMEM;
+}
+
+int util_setup(struct util_ctx *c, int fd)
+{
+	int ret = util_setup_vm(c, fd, 0);
+
+	return ret ? ret : util_queue(fd, c->vm, &c->queue);
 }
 
 void util_teardown(struct util_ctx *c)

@@ -56,6 +56,8 @@ int util_queue(int fd, uint32_t vm, uint32_t *queue);
 int util_queue_destroy(int fd, uint32_t queue);
 int util_queue_state(int fd, uint32_t queue, struct drm_siliflow_queue_state *state);
 
+/* timeout_ms from now, as ioctls take it; 0 = poll */
+int64_t util_deadline(int timeout_ms);
 int util_syncobj(int fd, uint32_t *handle);
 /* 0 = signalled, -ETIME = not within timeout_ms */
 int util_syncobj_wait(int fd, uint32_t handle, int timeout_ms);
@@ -77,6 +79,8 @@ struct util_ctx {
 };
 
 int util_setup(struct util_ctx *c, int fd);
+/* The same without queue, on a VM with these flags. */
+int util_setup_vm(struct util_ctx *c, int fd, uint32_t flags);
 void util_teardown(struct util_ctx *c);
 /* A second queue on the same VM does not share c->syncobj. */
 int util_run(struct util_ctx *c, uint32_t num_cmds);

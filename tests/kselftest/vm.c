@@ -133,7 +133,7 @@ TEST_F(vm, destroy_in_use)
 
 TEST_F(vm, bad_create_destroy)
 {
-	struct drm_siliflow_vm_create c = { .flags = 1 };
+	struct drm_siliflow_vm_create c = { .flags = SILIFLOW_VM_FLAGS + 1 };
 	struct drm_siliflow_vm_destroy d = { .vm = self->c.vm, .pad = 1 };
 
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_VM_CREATE, &c));

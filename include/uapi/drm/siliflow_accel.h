@@ -16,6 +16,8 @@
  *  - Every addition raises the driver's minor version; history:
  *    1.0: query, BO, VM, bind, queue, submit.
  *    1.1: DRM_SILIFLOW_QUERY_TELEMETRY.
+ *    1.2: user queues: SILIFLOW_VM_LONG_RUNNING, SILIFLOW_QUEUE_USER,
+ *    DRM_SILIFLOW_WAIT_VALUE.
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -30,7 +32,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	1
+#define SILIFLOW_DRIVER_MINOR	2
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -44,6 +46,7 @@ extern "C" {
 #define DRM_SILIFLOW_QUEUE_DESTROY	0x09
 #define DRM_SILIFLOW_QUEUE_STATE	0x0a
 #define DRM_SILIFLOW_SUBMIT		0x0b
+#define DRM_SILIFLOW_WAIT_VALUE		0x0c
 
 /* --- query ------------------------------------------------------------- */
 
@@ -251,9 +254,16 @@ struct drm_siliflow_bo_wait {
 
 /* --- address spaces ---------------------------------------------------- */
 
+/**
+ * @SILIFLOW_VM_LONG_RUNNING: for user queues, and for them alone. No fence comes
+ * out of such a VM: BO_WAIT does not wait for what it runs.
+ */
+#define SILIFLOW_VM_LONG_RUNNING	(1u << 0)
+#define SILIFLOW_VM_FLAGS		0x1u
+
 /** struct drm_siliflow_vm_create - new address space; -ENOSPC when the device has no more */
 struct drm_siliflow_vm_create {
-	/** @flags: must be zero */
+	/** @flags: in: SILIFLOW_VM_* */
 	__u32 flags;
 	/** @vm: out: handle */
 	__u32 vm;
@@ -342,17 +352,31 @@ struct drm_siliflow_vm_bind {
 
 /* --- queues ------------------------------------------------------------ */
 
+/** @SILIFLOW_QUEUE_USER: ring and doorbell are the user's, see struct drm_siliflow_queue_create */
+#define SILIFLOW_QUEUE_USER	(1u << 0)
+#define SILIFLOW_QUEUE_FLAGS	0x1u
+
 /**
- * struct drm_siliflow_queue_create - new kernel-owned queue on a VM
+ * struct drm_siliflow_queue_create - new queue on a VM
  *
- * Errors: -ENOENT (vm), -EINVAL (flags, priority, partition), -EPERM (highest
- * priority without CAP_SYS_NICE, budget above the maximum), -ENOSPC (queues of
- * the file or of the device).
+ * Without flags the ring is the kernel's, and SUBMIT brings jobs to it.
+ *
+ * With SILIFLOW_QUEUE_USER, on a VM with SILIFLOW_VM_LONG_RUNNING, the ring lies
+ * in the VM and the process writes commands to it (x1_cmd.h), then the new write
+ * pointer to X1_DB_WPTR of the doorbell page, which it maps shared, 4096 bytes,
+ * with mmap() at @doorbell_offset. The queue may be suspended at any time, while
+ * a buffer moves; the doorbell works on meanwhile. When the queue has been
+ * destroyed or lost, a mapping of its doorbell stays valid and does nothing. It
+ * is no error that a user queue makes no progress.
+ *
+ * Errors: -ENOENT (vm), -EINVAL (flags, priority, partition, ring, a VM that is
+ * not of the queue's kind), -EPERM (highest priority without CAP_SYS_NICE, budget
+ * above the maximum), -ENOSPC (queues of the file or of the device).
  */
 struct drm_siliflow_queue_create {
 	/** @vm: in: handle */
 	__u32 vm;
-	/** @flags: in: must be zero */
+	/** @flags: in: SILIFLOW_QUEUE_* */
 	__u32 flags;
 	/** @priority: in: 0 (lowest) .. 3 */
 	__u32 priority;
@@ -366,6 +390,16 @@ struct drm_siliflow_queue_create {
 	__u64 budget;
 	/** @pad: must be zero */
 	__u64 pad;
+	/** @ring_addr: in: DVA of a user queue's ring, 64-byte aligned; else zero */
+	__u64 ring_addr;
+	/** @rptr_addr: in: DVA of a __u64 that follows the read pointer; 0 = none */
+	__u64 rptr_addr;
+	/** @doorbell_offset: out: of a user queue: offset for mmap() */
+	__u64 doorbell_offset;
+	/** @ring_log2: in: entries of the ring: 4 .. 16; zero without SILIFLOW_QUEUE_USER */
+	__u32 ring_log2;
+	/** @pad2: must be zero */
+	__u32 pad2;
 };
 
 /**
@@ -448,8 +482,8 @@ struct drm_siliflow_job {
  * earlier job of the same call signals: jobs of a queue run in order anyway.
  * The commands are run with the VM's mappings alone; a bad one faults the
  * queue and its fences get an error. All jobs are checked before the first is
- * queued. Errors: -ENOENT (queue, syncobj), -EINVAL, -EIO (queue faulted),
- * -ECANCELED (queue lost).
+ * queued. Errors: -ENOENT (queue, syncobj), -EINVAL (also: a user queue), -EIO
+ * (queue faulted), -ECANCELED (queue lost).
  */
 struct drm_siliflow_submit {
 	/** @queue: in: handle */
@@ -464,6 +498,30 @@ struct drm_siliflow_submit {
 	__u64 jobs;
 	/** @pad: must be zero */
 	__u64 pad;
+};
+
+/* --- wait -------------------------------------------------------------- */
+
+/**
+ * struct drm_siliflow_wait_value - sleep until a user queue has written a value
+ *
+ * Waits until the __u64 at @ptr, in the caller's memory, is @value or more. It is
+ * looked at when a FENCE with X1_FENCE_IRQ of the queue has completed.
+ *
+ * Errors: -ENOENT (queue), -EINVAL (no user queue, @ptr not aligned, @pad),
+ * -ETIME, -EIO (queue faulted or lost).
+ */
+struct drm_siliflow_wait_value {
+	/** @queue: in: handle */
+	__u32 queue;
+	/** @pad: must be zero */
+	__u32 pad;
+	/** @ptr: in: user pointer, 8-byte aligned: where a BO is mapped, for one */
+	__u64 ptr;
+	/** @value: in */
+	__u64 value;
+	/** @timeout_ns: in: absolute CLOCK_MONOTONIC; negative = for ever, 0 = poll */
+	__s64 timeout_ns;
 };
 
 #define DRM_IOCTL_SILIFLOW_QUERY \
@@ -491,6 +549,8 @@ struct drm_siliflow_submit {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_QUEUE_STATE, struct drm_siliflow_queue_state)
 #define DRM_IOCTL_SILIFLOW_SUBMIT \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_SILIFLOW_SUBMIT, struct drm_siliflow_submit)
+#define DRM_IOCTL_SILIFLOW_WAIT_VALUE \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_SILIFLOW_WAIT_VALUE, struct drm_siliflow_wait_value)
 
 #if defined(__cplusplus)
 }

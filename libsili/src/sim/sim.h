@@ -16,7 +16,7 @@
 
 #define SIM_VM_KERNEL 1u /* rings and the driver's fences */
 #define SIM_VM_USER   2u
-#define SIM_RING_LOG2 9u
+#define SIM_RING_LOG2 SILI_RING_LOG2
 #define SIM_RING_VA   (1ull << 32)
 #define SIM_BUS_START (1ull << 32)
 #define SIM_BUS_END   (1ull << 40)
@@ -30,7 +30,7 @@ struct sim_region {
 struct sim_queue {
 	struct sili_queue *q;
 	uint32_t hw;
-	uint64_t mem; /* HBM: ring, then the fence word */
+	uint64_t mem; /* HBM: ring, then the fence word; of a user queue 0 */
 	union x1_cmd *ring;
 	uint64_t *fence; /* driver's own: batches that left the ring */
 	uint32_t wptr;

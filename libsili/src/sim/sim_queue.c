@@ -11,7 +11,7 @@
 #define RING_BYTES (RING_SLOTS * X1_CMD_BYTES)
 /* Two entries a batch; a fence is written a moment before its entry is given back. */
 #define RING_BATCHES (RING_SLOTS / 2 - 1)
-#define RING_SPAN  (RING_BYTES + X1_PAGE_SIZE)
+#define RING_SPAN    (RING_BYTES + X1_PAGE_SIZE)
 
 static struct sim *sim_of(const struct sili_queue *q)
 {
@@ -20,7 +20,7 @@ static struct sim *sim_of(const struct sili_queue *q)
 
 static uint64_t ring_va(const struct sim_queue *sq)
 {
-	return SIM_RING_VA + sq->mem;
+	return sq->q->ring ? sq->q->ring->dva : SIM_RING_VA + sq->mem;
 }
 
 static uint32_t q_reg(struct sim *s, const struct sim_queue *sq, uint32_t reg)
@@ -33,6 +33,31 @@ static uint64_t left(const struct sim_queue *sq)
 	return __atomic_load_n(sq->fence, __ATOMIC_ACQUIRE);
 }
 
+/* Memory of the driver's own for a ring and its fence. */
+static int take_ring(struct sim *s, struct sim_queue *sq)
+{
+	int ret;
+
+	sq->mem = sim_hbm_take(s, RING_SPAN, X1_PAGE_SIZE);
+	if (!sq->mem)
+		return -ENOMEM;
+	sq->ring = (union x1_cmd *)(s->hbm + sq->mem);
+	sq->fence = (uint64_t *)(s->hbm + sq->mem + RING_BYTES);
+	ret = sim_map(s, SIM_VM_KERNEL, ring_va(sq), sq->mem, RING_SPAN,
+		      X1_PTE_VALID | X1_PTE_READ | X1_PTE_WRITE);
+	if (ret)
+		sili_ranges_give(&s->hbm_free, sq->mem, RING_SPAN);
+	return ret;
+}
+
+static void give_ring(struct sim *s, struct sim_queue *sq)
+{
+	if (!sq->mem)
+		return;
+	sim_unmap(s, SIM_VM_KERNEL, ring_va(sq), RING_SPAN);
+	sili_ranges_give(&s->hbm_free, sq->mem, RING_SPAN);
+}
+
 static int create(struct sim *s, struct sim_queue *sq, const struct sili_queue_attr *attr)
 {
 	union {
@@ -43,7 +68,7 @@ static int create(struct sim *s, struct sim_queue *sq, const struct sili_queue_a
 			  .ring_hi = (uint32_t)(ring_va(sq) >> 32),
 			  .ring_log2 = SIM_RING_LOG2,
 			  .priority = (uint16_t)attr->priority,
-			  .ring_vm = SIM_VM_KERNEL,
+			  .ring_vm = sq->q->ring ? SIM_VM_USER : SIM_VM_KERNEL,
 			  .user_vm = SIM_VM_USER,
 			  .mcu_first = (uint16_t)attr->mcu_first,
 			  .mcu_count = (uint16_t)attr->mcu_count,
@@ -69,18 +94,20 @@ int sim_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr)
 		return ret;
 	sq->q = q;
 	pthread_mutex_lock(&s->lock);
-	sq->mem = sim_hbm_take(s, RING_SPAN, X1_PAGE_SIZE);
-	if (!sq->mem)
-		goto fail;
-	sq->ring = (union x1_cmd *)(s->hbm + sq->mem);
-	sq->fence = (uint64_t *)(s->hbm + sq->mem + RING_BYTES);
-	ret = sim_map(s, SIM_VM_KERNEL, ring_va(sq), sq->mem, RING_SPAN,
-		      X1_PTE_VALID | X1_PTE_READ | X1_PTE_WRITE);
+	if (q->ring) {
+		sq->ring = q->ring_slots;
+		sq->fence = q->status;
+		/* Waits sleep at once. */
+		q->irq_left = SILI_IRQ_ALWAYS;
+		ret = 0;
+	} else {
+		ret = take_ring(s, sq);
+	}
 	if (ret)
 		goto fail;
 	ret = create(s, sq, attr);
 	if (ret) {
-		sim_unmap(s, SIM_VM_KERNEL, ring_va(sq), RING_SPAN);
+		give_ring(s, sq);
 		goto fail;
 	}
 	pthread_mutex_lock(&s->irq_lock);
@@ -91,8 +118,6 @@ int sim_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr)
 	q->id = sq->hw;
 	return 0;
 fail:
-	if (sq->mem)
-		sili_ranges_give(&s->hbm_free, sq->mem, RING_SPAN);
 	pthread_mutex_unlock(&s->lock);
 	free(sq);
 	return ret;
@@ -129,8 +154,7 @@ void sim_queue_free(struct sili_queue *q)
 	signal_waiters(sq, UINT64_MAX);
 	pthread_cond_broadcast(&s->irq_cv);
 	pthread_mutex_unlock(&s->irq_lock);
-	sim_unmap(s, SIM_VM_KERNEL, ring_va(sq), RING_SPAN);
-	sili_ranges_give(&s->hbm_free, sq->mem, RING_SPAN);
+	give_ring(s, sq);
 	pthread_mutex_unlock(&s->lock);
 	free(sq);
 }
@@ -176,13 +200,14 @@ int sim_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq)
 	}
 	if (stopped(s, sq))
 		return -EIO;
-	sq->ring[sq->wptr % RING_SLOTS] =
+	sq->ring[sq->wptr++ % RING_SLOTS] =
 		(union x1_cmd){.call = {.hdr.op = X1_CMD_CALL, .addr = dva, .count = n}};
-	sq->ring[(sq->wptr + 1) % RING_SLOTS] =
-		(union x1_cmd){.sync = {.hdr = {.op = X1_CMD_FENCE, .flags = X1_FENCE_IRQ},
-					.addr = ring_va(sq) + RING_BYTES,
-					.value = seq}};
-	sq->wptr += 2;
+	/* A user queue's batch has its fence inside. */
+	if (!q->ring)
+		sq->ring[sq->wptr++ % RING_SLOTS] =
+			(union x1_cmd){.sync = {.hdr = {.op = X1_CMD_FENCE, .flags = X1_FENCE_IRQ},
+						.addr = ring_va(sq) + RING_BYTES,
+						.value = seq}};
 	sq->submitted = seq;
 	pthread_mutex_lock(&s->lock);
 	x1_core_bar_write(s->core,

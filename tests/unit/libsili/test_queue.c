@@ -68,6 +68,17 @@ static void test_limits(void **state)
 	assert_int_equal(sili_queue_new(dev, &attr, &q), -EINVAL);
 	attr = (struct sili_queue_attr){.size = 3};
 	assert_int_equal(sili_queue_new(dev, &attr, &q), -EINVAL);
+	attr = (struct sili_queue_attr){.size = sizeof(attr) + 8};
+	assert_int_equal(sili_queue_new(dev, &attr, &q), -EINVAL);
+	attr = (struct sili_queue_attr){.size = sizeof(attr), .flags = SILI_QUEUE_USER << 1};
+	assert_int_equal(sili_queue_new(dev, &attr, &q), -EINVAL);
+	attr = (struct sili_queue_attr){.size = sizeof(attr), .reserved = 1};
+	assert_int_equal(sili_queue_new(dev, &attr, &q), -EINVAL);
+	/* A caller that knows less: what lies behind its struct is not looked at. */
+	attr = (struct sili_queue_attr){.size = offsetof(struct sili_queue_attr, flags),
+					.flags = ~0u};
+	assert_int_equal(sili_queue_new(dev, &attr, &q), 0);
+	sili_queue_free(q);
 	q = t_queue(dev);
 	assert_int_equal(sili_submit(q, cmds, 0, NULL), -EINVAL);
 	assert_int_equal(sili_submit(q, cmds, 4097, NULL), -EINVAL);
@@ -130,8 +141,8 @@ static void test_free_pending(void **state)
 	sili_queue_free(q);
 }
 
-static void expect_fault_on(struct sili_queue *q, struct sili_queue *other,
-			    const union x1_cmd *cmd, uint32_t code)
+static void expect_fault_on(struct sili_queue *q, struct sili_queue *other, const union x1_cmd *cmd,
+			    uint32_t code)
 {
 	struct sili_fence *f;
 	struct pollfd p;
@@ -206,6 +217,38 @@ static void test_faults(void **state)
 			     2, X1_FAULT_UNMAPPED);
 }
 
+/* A user queue: the same results, no descriptors, faults that are its own. */
+static void test_user_queue(void **state)
+{
+	struct sili_queue_attr attr = {.size = sizeof(attr), .flags = SILI_QUEUE_USER};
+	struct sili_bo *bo = t_bo(dev, 4096, SILI_HBM);
+	struct sili_queue *q, *other = t_queue(dev);
+	struct sili_fence *fence;
+	union x1_cmd cmds[2];
+
+	(void)state;
+	assert_int_equal(sili_queue_new(dev, &attr, &q), 0);
+	for (uint32_t i = 0; i < 3000; i++) {
+		sili_cmd_fill(&cmds[0], sili_bo_dva(bo) + 4 * (i % 1000), 4, i << 8 | 1);
+		assert_int_equal(sili_submit(q, cmds, 1, NULL), 0);
+	}
+	assert_int_equal(sili_submit(q, (union x1_cmd[]){nop()}, 1, &fence), 0);
+	assert_int_equal(sili_fence_wait(fence, -1), 0);
+	assert_int_equal(sili_fence_fd(fence), -ENOTSUP);
+	sili_fence_free(fence);
+	for (uint32_t i = 2000; i < 3000; i++)
+		assert_int_equal(((uint32_t *)sili_bo_map(bo))[i % 1000], i << 8 | 1);
+	cmds[0] = nop();
+	cmds[1] = (union x1_cmd){.hdr.op = X1_CMD_COUNT};
+	t_run(q, cmds, 2, -EIO);
+	assert_int_equal(t_fault(q), X1_FAULT_BAD_COMMAND);
+	assert_int_equal(sili_submit(q, cmds, 1, NULL), -EIO);
+	t_run(other, cmds, 1, 0);
+	sili_queue_free(q);
+	sili_queue_free(other);
+	sili_bo_free(bo);
+}
+
 /* A ring that never ends: the budget ends it, others go on meanwhile. */
 static void test_runaway(void **state)
 {
@@ -255,7 +298,7 @@ int main(void)
 		cmocka_unit_test(test_many),           cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_fences),         cmocka_unit_test(test_free_pending),
 		cmocka_unit_test(test_faults),         cmocka_unit_test(test_runaway),
-		cmocka_unit_test(test_builder_errors),
+		cmocka_unit_test(test_builder_errors), cmocka_unit_test(test_user_queue),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

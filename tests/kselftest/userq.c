@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: GPL-2.0
+/* User queues: ring and doorbell are the process's own, see QUEUE_CREATE and WAIT_VALUE. */
+#include "kselftest_harness.h"
+#include "siliflow_util.h"
+#include <x1/x1_regs.h>
+
+#define RING_LOG2  6
+#define RING	   0x40000000ull
+#define RPTR	   (RING + 4096)
+#define PAGE	   4096u
+#define FENCE_WORD 512 /* a u64 in the data buffer, 64 bytes apart */
+
+struct userq {
+	struct util_ctx c; /* without queue */
+	uint32_t ring_bo, queue;
+	union x1_cmd *ring;
+	uint64_t *rptr;
+	volatile uint32_t *doorbell;
+	uint64_t offset;
+	uint32_t wptr;
+};
+
+static int create(struct userq *u, uint64_t rptr)
+{
+	struct drm_siliflow_queue_create q = {
+		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = RING,
+		.ring_log2 = RING_LOG2, .rptr_addr = rptr };
+	int ret = util_ioctl(u->c.fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q);
+
+	u->queue = q.queue;
+	u->offset = q.doorbell_offset;
+	u->wptr = 0;
+	return ret;
+}
+
+static volatile uint32_t *doorbell(int fd, uint64_t offset)
+{
+	void *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+static int setup(struct userq *u, int fd)
+{
+	int ret;
+
+	memset(u, 0, sizeof(*u));
+	ret = util_setup_vm(&u->c, fd, SILIFLOW_VM_LONG_RUNNING);
+	if (!ret)
+		ret = util_bo(fd, 2 * PAGE, SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE, &u->ring_bo);
+	if (!ret)
+		ret = util_bind(fd, u->c.vm, u->ring_bo, RING, 2 * PAGE, 0);
+	if (ret)
+		return ret;
+	u->ring = util_map(fd, u->ring_bo, 2 * PAGE);
+	if (u->ring == MAP_FAILED)
+		return -ENOMEM;
+	u->rptr = (uint64_t *)((uint8_t *)u->ring + PAGE);
+	ret = create(u, RPTR);
+	if (ret)
+		return ret;
+	u->doorbell = doorbell(fd, u->offset);
+	return u->doorbell ? 0 : -ENOMEM;
+}
+
+static void push(struct userq *u, const union x1_cmd *cmd)
+{
+	u->ring[u->wptr++ % (1u << RING_LOG2)] = *cmd;
+}
+
+static void push_fence(struct userq *u, uint64_t addr, uint64_t value, uint16_t flags)
+{
+	push(u, &(union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_FENCE, .hdr.flags = flags, .addr = addr,
+			.value = value } });
+}
+
+static void ring(struct userq *u)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	u->doorbell[X1_DB_WPTR / 4] = u->wptr;
+}
+
+static uint64_t *fence_word(struct userq *u, unsigned int i)
+{
+	return (uint64_t *)u->c.data + FENCE_WORD + 8 * i;
+}
+
+static uint64_t fence_addr(unsigned int i)
+{
+	return UTIL_DATA + (FENCE_WORD + 8ull * i) * 8;
+}
+
+static int wait_value(struct userq *u, const uint64_t *ptr, uint64_t value, int timeout_ms)
+{
+	struct drm_siliflow_wait_value w = {
+		.queue = u->queue, .ptr = (uintptr_t)ptr, .value = value,
+		.timeout_ns = util_deadline(timeout_ms) };
+
+	return util_ioctl(u->c.fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &w);
+}
+
+FIXTURE(userq) {
+	struct userq u;
+	int fd;
+};
+
+FIXTURE_SETUP(userq)
+{
+	self->fd = util_open();
+	ASSERT_GE(self->fd, 0);
+	ASSERT_EQ(0, setup(&self->u, self->fd));
+}
+
+FIXTURE_TEARDOWN(userq)
+{
+	close(self->fd);
+	EXPECT_EQ(0, util_usable());
+}
+
+/* Far more commands than the ring has entries; the read pointer follows. */
+TEST_F(userq, runs)
+{
+	struct userq *u = &self->u;
+
+	u->c.prog[0] = (struct x1_insn){ .op = X1_OP_END };
+	util_cmd_launch(&u->c, 0, 1);
+	for (uint64_t i = 1; i <= 100; i++) {
+		for (int n = 0; n < 7; n++)
+			push(u, &u->c.cmds[0]);
+		push_fence(u, fence_addr(0), i, X1_FENCE_IRQ);
+		ring(u);
+		ASSERT_EQ(0, wait_value(u, fence_word(u, 0), i, 60000));
+		ASSERT_EQ(0, wait_value(u, u->rptr, u->wptr - 1, 60000));
+	}
+	EXPECT_EQ(u->wptr, u->doorbell[X1_DB_WPTR / 4]);
+}
+
+/* CALL works in a user ring, with the same address space. */
+TEST_F(userq, call)
+{
+	struct userq *u = &self->u;
+
+	util_cmd_fill(&u->c, 0, 77, 8);
+	push(u, &(union x1_cmd){ .call = {
+			.hdr.op = X1_CMD_CALL, .addr = UTIL_CMDS, .count = 1 } });
+	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
+	ring(u);
+	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+	EXPECT_EQ(77, u->c.data[7]);
+}
+
+/* Two queues of one VM wait for each other through memory. */
+TEST_F(userq, ping_pong)
+{
+	struct userq *u = &self->u, other;
+	int fd = self->fd;
+
+	other = *u;
+	ASSERT_EQ(0, util_bo(fd, 2 * PAGE, SILIFLOW_BO_SYSTEM, &other.ring_bo));
+	ASSERT_EQ(0, util_bind(fd, u->c.vm, other.ring_bo, RING + (1 << 20), 2 * PAGE, 0));
+	other.ring = util_map(fd, other.ring_bo, 2 * PAGE);
+	ASSERT_NE(MAP_FAILED, other.ring);
+	struct drm_siliflow_queue_create q = {
+		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = RING + (1 << 20),
+		.ring_log2 = RING_LOG2 };
+	ASSERT_EQ(0, util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	EXPECT_NE(u->offset, q.doorbell_offset);
+	other.queue = q.queue;
+	other.wptr = 0;
+	other.doorbell = doorbell(fd, q.doorbell_offset);
+	ASSERT_NE(NULL, other.doorbell);
+	for (uint64_t i = 1; i <= 20; i++) {
+		push_fence(u, fence_addr(0), i, 0);
+		push(u, &(union x1_cmd){ .sync = {
+				.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = i } });
+		push(&other, &(union x1_cmd){ .sync = {
+				.hdr.op = X1_CMD_WAIT, .addr = fence_addr(0), .value = i } });
+		push_fence(&other, fence_addr(1), i, 0);
+	}
+	push_fence(u, fence_addr(2), 1, X1_FENCE_IRQ);
+	ring(&other);
+	ring(u);
+	EXPECT_EQ(0, wait_value(u, fence_word(u, 2), 1, 60000));
+	EXPECT_EQ(20, *fence_word(u, 1));
+}
+
+/* No fence comes out of it: a wait for a buffer does not wait for the queue. */
+TEST_F(userq, bo_wait_does_not_wait)
+{
+	struct userq *u = &self->u;
+
+	push(u, &(union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = 1 } });
+	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
+	ring(u);
+	EXPECT_EQ(0, util_bo_wait(self->fd, u->c.data_bo, -1));
+	EXPECT_EQ(-ETIME, wait_value(u, fence_word(u, 0), 1, 50));
+	*fence_word(u, 1) = 1;
+	EXPECT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+}
+
+/* Bindings may change while the queue runs. */
+TEST_F(userq, bind_while_running)
+{
+	const uint64_t addr = 1ull << 40;
+	struct userq *u = &self->u;
+	uint32_t bo, *map;
+
+	for (uint64_t i = 1; i <= 10; i++) {
+		ASSERT_EQ(0, util_bo(self->fd, PAGE, SILIFLOW_BO_HBM, &bo));
+		map = util_map(self->fd, bo, PAGE);
+		ASSERT_NE(MAP_FAILED, map);
+		ASSERT_EQ(0, util_bind(self->fd, u->c.vm, bo, addr, PAGE, 0));
+		util_cmd_fill(&u->c, 0, i, 4);
+		u->c.cmds[0].fill.dst = addr;
+		push(u, &u->c.cmds[0]);
+		push_fence(u, fence_addr(0), i, X1_FENCE_IRQ);
+		ring(u);
+		ASSERT_EQ(0, wait_value(u, fence_word(u, 0), i, 60000));
+		EXPECT_EQ(i, map[0]);
+		munmap(map, PAGE);
+		ASSERT_EQ(0, util_bo_close(self->fd, bo));
+	}
+}
+
+/* A fault is the queue's alone, and whoever waits for it is told. */
+TEST_F(userq, fault)
+{
+	struct userq *u = &self->u;
+	struct drm_siliflow_queue_state s;
+
+	push_fence(u, fence_addr(0), 1, 0);
+	push(u, &(union x1_cmd){ .hdr.op = X1_CMD_COUNT });
+	push_fence(u, fence_addr(0), 2, 0);
+	ring(u);
+	EXPECT_EQ(-EIO, wait_value(u, fence_word(u, 0), 2, 60000));
+	EXPECT_EQ(1, *fence_word(u, 0));
+	EXPECT_EQ(0, wait_value(u, fence_word(u, 0), 1, 0));
+	ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
+	EXPECT_EQ(X1_FAULT_BAD_COMMAND, s.fault_code);
+	EXPECT_EQ(SILIFLOW_QUEUE_FAULTED, s.state);
+	/* The doorbell of a dead queue does nothing. */
+	ring(u);
+	ASSERT_EQ(0, util_queue_destroy(self->fd, u->queue));
+	ASSERT_EQ(0, create(u, 0));
+	u->doorbell = doorbell(self->fd, u->offset);
+	ASSERT_NE(NULL, u->doorbell);
+	push_fence(u, fence_addr(0), 5, X1_FENCE_IRQ);
+	ring(u);
+	EXPECT_EQ(0, wait_value(u, fence_word(u, 0), 5, 60000));
+}
+
+/* A write pointer past the ring is a fault, not a read beyond it. */
+TEST_F(userq, doorbell_past_the_ring)
+{
+	struct userq *u = &self->u;
+	struct drm_siliflow_queue_state s;
+
+	u->wptr = (1u << RING_LOG2) + 1;
+	ring(u);
+	EXPECT_EQ(-EIO, wait_value(u, fence_word(u, 0), 1, 60000));
+	ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
+	EXPECT_EQ(X1_FAULT_BAD_RING, s.fault_code);
+}
+
+/* A ring that is not mapped. */
+TEST_F(userq, ring_unmapped)
+{
+	struct userq *u = &self->u;
+	struct drm_siliflow_queue_state s;
+
+	ASSERT_EQ(0, util_unbind(self->fd, u->c.vm, RING, 2 * PAGE));
+	push_fence(u, fence_addr(0), 1, 0);
+	ring(u);
+	EXPECT_EQ(-EIO, wait_value(u, fence_word(u, 0), 1, 60000));
+	ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
+	EXPECT_EQ(X1_FAULT_UNMAPPED, s.fault_code);
+	EXPECT_EQ(RING, s.fault_addr);
+}
+
+/*
+ * The fence words of kernel queues lie from this address on, in the kernel's
+ * address space (REQ-DEV-031): a user's ring does not reach them.
+ */
+TEST_F(userq, no_kernel_fence)
+{
+	const uint64_t kernel = X1_HUGE_SIZE + X1_NUM_QUEUES * 256ull * X1_CMD_BYTES;
+	struct drm_siliflow_queue_state s;
+	struct userq *u = &self->u;
+	struct util_ctx victim;
+	int fd = util_open();
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, util_setup(&victim, fd));
+	util_cmd_wait(&victim, 0, 0, 1);
+	ASSERT_EQ(0, util_submit(fd, victim.queue, UTIL_CMDS, 1, 0, victim.syncobj));
+	for (uint64_t addr = kernel; addr < kernel + X1_NUM_QUEUES * 64; addr += 64) {
+		push_fence(u, addr, ~0ull, X1_FENCE_IRQ);
+		ring(u);
+		ASSERT_EQ(-EIO, wait_value(u, fence_word(u, 0), 1, 60000));
+		ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
+		EXPECT_EQ(X1_FAULT_UNMAPPED, s.fault_code);
+		EXPECT_EQ(addr, s.fault_addr);
+		munmap((void *)u->doorbell, PAGE);
+		ASSERT_EQ(0, util_queue_destroy(self->fd, u->queue));
+		ASSERT_EQ(0, create(u, 0));
+		u->doorbell = doorbell(self->fd, u->offset);
+		ASSERT_NE(NULL, u->doorbell);
+	}
+	/* Nor does a mapping at the same address in the user's own VM. */
+	ASSERT_EQ(0, util_bind(self->fd, u->c.vm, u->c.data_bo, kernel & ~4095ull, 8192, 0));
+	for (unsigned int i = 0; i < 32; i++)
+		push_fence(u, kernel + i * 64, ~0ull, X1_FENCE_IRQ);
+	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
+	ring(u);
+	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+	EXPECT_EQ(-EBUSY, util_syncobj_error(fd, victim.syncobj));
+	victim.data[0] = 1;
+	EXPECT_EQ(0, util_syncobj_wait(fd, victim.syncobj, 60000));
+	EXPECT_EQ(0, util_syncobj_error(fd, victim.syncobj));
+	close(fd);
+}
+
+/* A doorbell that has been revoked does not ring for the slot's next owner. */
+TEST_F(userq, revoked_doorbell)
+{
+	struct userq *u = &self->u;
+	volatile uint32_t *old = u->doorbell;
+	uint64_t offset = u->offset;
+
+	/* Mapped, but not touched before the end. */
+	volatile uint32_t *untouched = doorbell(self->fd, offset);
+
+	ASSERT_NE(NULL, untouched);
+	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
+	ring(u);
+	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+	ASSERT_EQ(0, util_queue_destroy(self->fd, u->queue));
+	EXPECT_EQ(NULL, doorbell(self->fd, offset));
+	ASSERT_EQ(0, create(u, RPTR));
+	ASSERT_EQ(offset, u->offset);
+	old[X1_DB_WPTR / 4] = 1;
+	untouched[X1_DB_WPTR / 4] = 2;
+	u->doorbell = doorbell(self->fd, offset);
+	ASSERT_NE(NULL, u->doorbell);
+	EXPECT_EQ(0, u->doorbell[X1_DB_WPTR / 4]);
+	push_fence(u, fence_addr(0), 2, X1_FENCE_IRQ);
+	ring(u);
+	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 2, 60000));
+	EXPECT_EQ(1, u->doorbell[X1_DB_WPTR / 4]);
+	EXPECT_NE(1, untouched[X1_DB_WPTR / 4]);
+}
+
+TEST_F(userq, bad_mmap)
+{
+	struct userq *u = &self->u;
+	const int prot = PROT_READ | PROT_WRITE;
+	int fd = util_open();
+
+	ASSERT_GE(fd, 0);
+#define BAD(size, flags, fd, offset) \
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, size, prot, flags, fd, (off_t)(offset)))
+	BAD(PAGE, MAP_PRIVATE, self->fd, u->offset);
+	BAD(2 * PAGE, MAP_SHARED, self->fd, u->offset);
+	BAD(PAGE, MAP_SHARED, self->fd, 0);
+	for (uint64_t i = 1; i <= X1_NUM_QUEUES + 1; i++) {
+		if (i * PAGE != u->offset)
+			BAD(PAGE, MAP_SHARED, self->fd, i * PAGE);
+		/* Somebody else's. */
+		BAD(PAGE, MAP_SHARED, fd, i * PAGE);
+	}
+#undef BAD
+	close(fd);
+}
+
+TEST_F(userq, bad_create)
+{
+	struct userq *u = &self->u;
+	const struct drm_siliflow_queue_create good = {
+		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = RING,
+		.ring_log2 = RING_LOG2, .rptr_addr = RPTR };
+	static const uint64_t end = 1ull << X1_DVA_BITS;
+	struct drm_siliflow_queue_create q;
+	uint32_t plain;
+
+#define BAD(field, value)                                                                  \
+	do {                                                                               \
+		q = good;                                                                  \
+		q.field = value;                                                           \
+		EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q)) \
+			TH_LOG(#field " = " #value);                                       \
+	} while (0)
+	BAD(flags, 0);
+	BAD(flags, SILIFLOW_QUEUE_FLAGS + 1);
+	BAD(ring_addr, RING + 32);
+	BAD(ring_addr, 0);
+	BAD(ring_addr, end - 64);
+	BAD(ring_addr, ~63ull);
+	BAD(rptr_addr, RPTR + 4);
+	BAD(rptr_addr, 8);
+	BAD(rptr_addr, end);
+	BAD(rptr_addr, ~7ull);
+	BAD(ring_log2, 0);
+	BAD(ring_log2, X1_RING_MIN_LOG2 - 1);
+	BAD(ring_log2, X1_RING_MAX_LOG2 + 1);
+	BAD(ring_log2, ~0u);
+	BAD(pad, 1);
+	BAD(pad2, 1);
+	ASSERT_EQ(0, util_vm(self->fd, &plain));
+	BAD(vm, plain);
+#undef BAD
+#define BAD(field, value)                                                                  \
+	do {                                                                               \
+		q = (struct drm_siliflow_queue_create){ .vm = plain, .field = value };     \
+		EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q)) \
+			TH_LOG("kernel queue with " #field);                               \
+	} while (0)
+	BAD(ring_addr, RING);
+	BAD(rptr_addr, RPTR);
+	BAD(ring_log2, RING_LOG2);
+	BAD(pad2, 1);
+#undef BAD
+	/* SUBMIT is for kernel queues. */
+	EXPECT_EQ(-EINVAL, util_submit(self->fd, u->queue, UTIL_CMDS, 1, 0, 0));
+}
+
+TEST_F(userq, bad_wait)
+{
+	struct userq *u = &self->u;
+	const struct drm_siliflow_wait_value good = {
+		.queue = u->queue, .ptr = (uintptr_t)fence_word(u, 0), .value = 1 };
+	struct drm_siliflow_wait_value w = good;
+	struct util_ctx c;
+
+	EXPECT_EQ(-ETIME, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &w));
+#define BAD(error, field, val)                                                             \
+	do {                                                                               \
+		w = good;                                                                  \
+		w.field = val;                                                             \
+		EXPECT_EQ(error, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &w)) \
+			TH_LOG(#field " = " #val);                                         \
+	} while (0)
+	BAD(-ENOENT, queue, 0);
+	BAD(-ENOENT, queue, ~0u);
+	BAD(-EINVAL, pad, 1);
+	BAD(-EINVAL, ptr, good.ptr + 4);
+	BAD(-EFAULT, ptr, BAD_POINTER);
+	BAD(-EFAULT, ptr, 0);
+	ASSERT_EQ(0, util_setup(&c, self->fd));
+	BAD(-EINVAL, queue, c.queue);
+#undef BAD
+}
+
+/* The process goes while its queue runs. */
+TEST_F(userq, close_with_work_in_flight)
+{
+	for (int i = 0; i < 10; i++) {
+		struct userq u;
+		int fd = util_open();
+
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(0, setup(&u, fd));
+		u.c.prog[0] = (struct x1_insn){ .op = X1_OP_JMP };
+		util_cmd_launch(&u.c, 0, 1);
+		push(&u, &u.c.cmds[0]);
+		ring(&u);
+		munmap((void *)u.doorbell, PAGE);
+		munmap(u.ring, 2 * PAGE);
+		munmap(u.c.cmds, UTIL_BYTES);
+		munmap(u.c.data, UTIL_BYTES);
+		munmap(u.c.prog, UTIL_BYTES);
+		close(fd);
+	}
+}
+
+TEST_HARNESS_MAIN
