@@ -48,10 +48,8 @@ int bench_report(json_t *root, const char *path, const char *required);
 /* Print an error of libsili or the system, return -1. */
 int bench_fail(const char *what, int error);
 
-/* Operations per second of all processors at once, and which instruction; < 0 = error. */
-double bench_peak_fma(unsigned int ms);
-double bench_peak_int(unsigned int ms);
-const char *bench_peak_int_name(void);
+/* Operations per second of all processors at once with the instruction for `fmt`; < 0 = error. */
+double bench_peak(enum x1_format fmt, unsigned int ms);
 /* GB/s of a 16 MiB memcpy by one thread; < 0 = error. */
 double bench_memcpy(void);
 

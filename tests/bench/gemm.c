@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "num/x1_num.h"
 
 #define DIM	 4096u
 #define ROUNDS	 3
@@ -145,7 +146,8 @@ static void add(json_t *root, size_t f, const char *what, const char *unit, cons
 static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
 {
 	const bool ints = x1_format_is_int(formats[f].fmt);
-	double (*peak)(unsigned int ms) = ints ? bench_peak_int : bench_peak_fma;
+	const enum x1_format fmt = formats[f].fmt;
+	char against[64];
 	const double ops = 2.0 * DIM * DIM * DIM;
 	const double ideal = ops / 2 / ((double)on->info.mcus * X1_MM_LANES *
 					x1_format_rate(formats[f].fmt));
@@ -157,16 +159,16 @@ static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
 		return -1;
 	if (off && (prepare(off, f) || once(off, NULL) < 0))
 		return -1;
-	before = peak(PEAK_MS);
+	snprintf(against, sizeof(against), "%s peak of the same round", x1_num_peak_insn(fmt));
+	before = bench_peak(fmt, PEAK_MS);
 	for (int round = 0; round < ROUNDS; round++) {
 		t_on = once(on, &perf);
-		after = peak(PEAK_MS);
+		after = bench_peak(fmt, PEAK_MS);
 		if (before < 0 || t_on < 0 || after < 0)
 			return -1;
 		add(root, f, "rate", ints ? "GOP/s" : "GFLOP/s", "", ops / t_on * 1e-9);
 		add(root, f, "host_peak_ratio", "ratio",
-		    ints ? "host.peak_int of the same round" : "host.peak_fma of the same round",
-		    ops / t_on / ((before + after) / 2));
+		    against, ops / t_on / ((before + after) / 2));
 		add(root, f, "cycles", "cycles", "", (double)perf.cycles);
 		add(root, f, "cycle_efficiency", "ratio", "MATRIX peak of all MCUs",
 		    ideal / (double)perf.cycles);
@@ -178,7 +180,7 @@ static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
 			return -1;
 		bench_add(root, "timing.overhead_ratio", "ratio", "wall time with timing off, - 1",
 			  t_on / t_off - 1);
-		before = peak(PEAK_MS);
+		before = bench_peak(fmt, PEAK_MS);
 	}
 	return 0;
 }

@@ -105,18 +105,18 @@ int bench_host(json_t *root)
 	bench_describe_host(root);
 	for (int round = 0; round < ROUNDS; round++) {
 		ghz = core_clock();
-		fma = bench_peak_fma(200);
-		ints = bench_peak_int(200);
+		fma = bench_peak(X1_FMT_FP32, 200);
+		ints = bench_peak(X1_FMT_INT8, 200);
 		if (fma < 0 || ints < 0)
 			return -1;
 		bench_add(root, "host.clock", "GHz", "", ghz);
-		snprintf(text, sizeof(text), "FP32 FMA, path %s, %.0f threads", x1_num_path_name(),
-			 cpus);
+		snprintf(text, sizeof(text), "%s, path %s, %.0f threads",
+			 x1_num_peak_insn(X1_FMT_FP32), x1_num_path_name(), cpus);
 		bench_add(root, "host.peak_fma", "GFLOP/s", text, fma * 1e-9);
 		/* Is the peak one? Whole FMA pipes of the path's width. */
 		bench_add(root, "host.peak_fma_per_cycle", "FLOP", "host.clock, one thread",
 			  fma / cpus / (ghz * 1e9));
-		snprintf(text, sizeof(text), "%s, %.0f threads", bench_peak_int_name(), cpus);
+		snprintf(text, sizeof(text), "%s, %.0f threads", x1_num_peak_insn(X1_FMT_INT8), cpus);
 		bench_add(root, "host.peak_int", "GOP/s", text, ints * 1e-9);
 	}
 	return firmware(root);

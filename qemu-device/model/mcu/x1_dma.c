@@ -202,7 +202,21 @@ static void row_range(const struct dma *d, uint32_t *lo, uint32_t *hi)
 struct window {
 	uint64_t dva, len;
 	uint8_t *ptr;
+	int64_t step; /* to the next row */
 };
+
+#define ROWS_AHEAD  8   /* that the host is told of: strided rows defeat its own prefetch */
+#define AHEAD_BYTES 512 /* of each */
+
+static void look_ahead(const struct window *w, uint64_t off, uint64_t len)
+{
+	uint64_t at = off + (uint64_t)(ROWS_AHEAD * w->step);
+
+	if (at >= w->len || w->len - at < len)
+		return;
+	for (uint64_t i = 0; i < len && i < AHEAD_BYTES; i += 64)
+		__builtin_prefetch(w->ptr + at + i);
+}
 
 static bool move(struct x1_wg *wg, struct x1_mem *mem, const struct x1_issue *is, struct window *w,
 		 uint64_t dva, uint8_t *local, uint64_t len, bool write)
@@ -212,12 +226,15 @@ static bool move(struct x1_wg *wg, struct x1_mem *mem, const struct x1_issue *is
 	int ret;
 
 	if (w->ptr && dva >= w->dva && dva - w->dva < w->len && len <= w->len - (dva - w->dva)) {
-		if (write)
-			memcpy(w->ptr + (dva - w->dva), local, len);
-		else
-			memcpy(local, w->ptr + (dva - w->dva), len);
-		if (write)
-			x1_mem_dirty(mem, dva, w->ptr + (dva - w->dva), len);
+		uint8_t *at = w->ptr + (dva - w->dva);
+
+		if (write) {
+			memcpy(at, local, len);
+			x1_mem_dirty(mem, dva, at, len);
+		} else {
+			look_ahead(w, dva - w->dva, len);
+			memcpy(local, at, len);
+		}
 		return true;
 	}
 	w->ptr = x1_mem_span(mem, dva, X1_HUGE_SIZE - dva % X1_HUGE_SIZE,
@@ -358,6 +375,7 @@ bool x1_dma_run(struct x1_wg *wg, struct x1_mem *mem, struct x1_issue *is)
 	if (is->insn->op == X1_OP_PREFETCH)
 		return true;
 	unpack_fields(is, &d);
+	w.step = d.dil[0] == 1 ? d.mstride[1] * d.dil[1] : 0;
 	do {
 		locate(wg, is, &d, &c);
 		if (!(is->insn->op == X1_OP_STORE ? store_row(wg, mem, is, &d, &c, &w)

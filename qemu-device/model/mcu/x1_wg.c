@@ -5,6 +5,8 @@
 
 #include "x1_wg_int.h"
 
+#define LINE 64u /* of the host's cache: rows of accumulators lie in whole ones */
+
 int x1_grid_init(struct x1_grid *grid)
 {
 	grid->barrier_arrived = 0;
@@ -28,9 +30,11 @@ struct x1_wg *x1_wg_new(void)
 	wg->tmp = malloc(4 * X1_VEC_CHUNK * sizeof(float));
 	/* calloc: pages that no program touches cost nothing. */
 	wg->spad = calloc(1, X1_SPAD_BYTES);
-	wg->acc = calloc(1, X1_ACC_BYTES);
-	if (wg->ws && wg->tmp && wg->spad && wg->acc)
+	wg->acc_storage = calloc(1, X1_ACC_BYTES + LINE);
+	if (wg->ws && wg->tmp && wg->spad && wg->acc_storage) {
+		wg->acc = wg->acc_storage + (LINE - (uintptr_t)wg->acc_storage % LINE) % LINE;
 		return wg;
+	}
 	x1_wg_free(wg);
 	return NULL;
 }
@@ -42,7 +46,7 @@ void x1_wg_free(struct x1_wg *wg)
 	x1_mm_ws_free(wg->ws);
 	free(wg->tmp);
 	free(wg->spad);
-	free(wg->acc);
+	free(wg->acc_storage);
 	free(wg);
 }
 

@@ -52,6 +52,7 @@ struct x1_wg {
 	struct x1_equeue queue[X1_ENGINE_COUNT]; /* [X1_ENGINE_SEQ] unused */
 	struct x1_mm_ws *ws;
 	float *tmp;    /* 4 x X1_VEC_CHUNK */
+	uint8_t *acc_storage;
 	uint8_t *spad; /* X1_SPAD_BYTES */
 	uint8_t *acc;  /* X1_ACC_BYTES */
 };

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -26,6 +27,7 @@ enum {
 	WS_B,
 	WS_ROWS,
 	WS_TMP,
+	WS_SCALES,
 	WS_COUNT
 };
 
@@ -38,8 +40,8 @@ struct x1_mm_ws {
 
 static const struct x1_mm_path *const paths[] = {
 #if defined(__x86_64__)
-	&x1_mm_path_avx512,
-	&x1_mm_path_avx2,
+	&x1_mm_path_amx,      &x1_mm_path_avx512vnni, &x1_mm_path_avx512,
+	&x1_mm_path_avxvnni,  &x1_mm_path_avx2,
 #endif
 	&x1_mm_path_portable,
 };
@@ -76,11 +78,6 @@ const struct x1_mm_path *x1_mm_path(void)
 const char *x1_num_path_name(void)
 {
 	return x1_mm_path()->name;
-}
-
-double x1_num_peak_fma(unsigned int ms)
-{
-	return x1_mm_path()->peak(ms);
 }
 
 uint32_t x1_fp_enter(void)
@@ -154,41 +151,43 @@ static uint32_t scale_index(const struct job *j, const struct x1_mm_operand *op,
 	return block ? (j->m->k0 + k) / block - j->m->k0 / block : 0;
 }
 
-/* A block's scales of the columns of a tile. */
-struct column_scales {
-	double s[X1_MM_MAX_NR];
-	float f[X1_MM_MAX_NR];
+/*
+ * Scales: those of A's rows for all its blocks, `rows` a block, and those of a
+ * panel's columns for one block. Exact ones too: E8M0's 2^-127 is no FP32
+ * number without subnormals.
+ */
+struct scales {
+	double *a, b[X1_MM_MAX_NR];
+	float *a32, b32[X1_MM_MAX_NR];
+	uint32_t rows;
 };
 
-static void get_column_scales(const struct job *j, uint32_t j0, uint32_t k,
-			      struct column_scales *sb)
+/* Number of scale blocks of A that the instruction meets. */
+static uint32_t a_blocks(const struct job *j)
 {
-	const struct x1_mm_args *m = j->m;
-	uint32_t idx = scale_index(j, &m->b, k);
-
-	for (uint32_t c = 0; c < j->path->nr; c++) {
-		sb->s[c] = x1_mm_scale_at(&m->b, j0 + c < m->n ? j0 + c : m->n - 1, idx);
-		sb->f[c] = (float)sb->s[c];
-	}
+	return scale_index(j, &j->m->a, j->kpad - 1) + 1;
 }
 
-/* s of every element of a tile for the scale block of k. */
-static void tile_scales(const struct job *j, uint32_t i0, uint32_t k,
-			const struct column_scales *sb, float *s)
+static int get_row_scales(const struct job *j, struct x1_mm_ws *ws, struct scales *s)
 {
-	const struct x1_mm_args *m = j->m;
-	uint32_t idx = scale_index(j, &m->a, k), nr = j->path->nr;
+	size_t num;
 
-	for (uint32_t r = 0; r < j->kernel->mr; r++, s += nr) {
-		double sa = x1_mm_scale_at(&m->a, i0 + r < m->m ? i0 + r : m->m - 1, idx);
+	s->rows = (j->m->m + j->kernel->mr - 1) / j->kernel->mr * j->kernel->mr;
+	num = (size_t)a_blocks(j) * s->rows;
+	s->a = ws_get(ws, WS_SCALES, num * (sizeof(double) + sizeof(float)));
+	if (!s->a)
+		return -1;
+	s->a32 = (float *)(s->a + num);
+	for (uint32_t i = 0; i < a_blocks(j); i++)
+		x1_mm_scales_at(&j->m->a, j->m->m, 0, s->rows, i, s->a + (size_t)i * s->rows,
+				s->a32 + (size_t)i * s->rows);
+	return 0;
+}
 
-		/* E8M0's 2^-127 is no FP32 number without subnormals. */
-		if (m->a.scale == X1_SCALE_MX32 || m->b.scale == X1_SCALE_MX32)
-			for (uint32_t c = 0; c < nr; c++)
-				s[c] = x1_mm_scale_product(sa, sb->s[c]);
-		else
-			j->path->mul(s, (float)sa, sb->f);
-	}
+static void get_column_scales(const struct job *j, uint32_t j0, uint32_t k, struct scales *s)
+{
+	x1_mm_scales_at(&j->m->b, j->m->n, j0, j->path->nr, scale_index(j, &j->m->b, k), s->b,
+			s->b32);
 }
 
 /* A tile of accumulators. */
@@ -201,27 +200,26 @@ union accs {
  * One scale block of a tile: p over the block from +0 (integers: exact INT32,
  * then RN to FP32), then acc = fma(p, s, acc).
  */
-static void scaled_block(const struct job *j, struct x1_mm_tile *t, uint32_t i0, uint32_t k,
-			 const struct column_scales *sb)
+static void scaled_block(const struct job *j, const struct x1_mm_tile *t, uint32_t i0, uint32_t k,
+			 const struct scales *s)
 {
 	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
+	const size_t a = (size_t)scale_index(j, &j->m->a, k) * s->rows + i0;
+	struct x1_mm_tile part = *t;
+	float *acc = t->acc;
 	union accs p;
-	float s[X1_MM_MAX_MR * X1_MM_MAX_NR];
-	uint8_t *acc = t->acc;
-	size_t acc_stride = t->acc_stride;
 
 	memset(&p, 0, (size_t)mr * nr * 4);
-	t->acc = &p;
-	t->acc_stride = nr * 4;
-	j->kernel->run(t);
+	part.acc = &p;
+	part.acc_stride = nr * 4;
+	j->kernel->run(&part);
 	if (j->ints)
 		for (uint32_t i = 0; i < mr * nr; i++)
 			p.f[i] = (float)p.i[i];
-	tile_scales(j, i0, k, sb, s);
-	for (uint32_t r = 0; r < mr; r++)
-		j->path->scale((float *)(acc + r * acc_stride), p.f + r * nr, s + r * nr, nr);
-	t->acc = acc;
-	t->acc_stride = acc_stride;
+	if (j->m->a.scale == X1_SCALE_MX32 || j->m->b.scale == X1_SCALE_MX32)
+		j->path->scale_exact(acc, t->acc_stride, p.f, mr, s->a + a, s->b);
+	else
+		j->path->scale(acc, t->acc_stride, p.f, mr, s->a32 + a, s->b32);
 }
 
 static uint8_t *acc_at(const struct job *j, uint32_t i, uint32_t c)
@@ -263,7 +261,7 @@ static uint32_t stretch_end(const struct job *j, uint32_t k)
 
 /* A tile over [k, end). Whole ones add to the accumulators themselves. */
 static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, uint32_t i0,
-		     uint32_t j0, uint32_t k, uint32_t end, const struct column_scales *sb)
+		     uint32_t j0, uint32_t k, uint32_t end, const struct scales *s)
 {
 	const struct x1_mm_args *m = j->m;
 	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
@@ -289,7 +287,7 @@ static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, ui
 		load_tile(j, i0, j0, (uint8_t *)&tile);
 	}
 	if (j->sblock)
-		scaled_block(j, &t, i0, k, sb);
+		scaled_block(j, &t, i0, k, s);
 	else
 		j->kernel->run(&t);
 	if (end == j->kpad && (!j->ints || j->sblock))
@@ -340,16 +338,17 @@ static int product(const struct job *j, struct x1_mm_ws *ws)
 {
 	const struct x1_mm_args *m = j->m;
 	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
-	const size_t bytes = (size_t)j->pitch * x1_mm_elem_bytes(j->kernel->elem);
-	struct x1_mm_rows to = {.elem = j->kernel->elem, .fold = j->fold, .pitch = j->pitch};
+	const enum x1_mm_elem elem = j->kernel->elem;
+	const size_t bytes = (size_t)j->pitch * x1_mm_elem_bytes(elem);
+	struct x1_mm_rows to = {.elem = elem, .fold = j->fold, .pitch = j->pitch};
 	uint8_t *a, *b, *rows, *tmp;
-	struct column_scales sb;
+	struct scales s;
 
 	a = ws_get(ws, WS_A, (m->m + mr) * bytes);
 	b = ws_get(ws, WS_B, nr * bytes);
 	rows = ws_get(ws, WS_ROWS, nr * bytes);
 	tmp = ws_get(ws, WS_TMP, x1_mm_tmp_bytes(m, j->pitch));
-	if (!a || !b || !rows || !tmp)
+	if (!a || !b || !rows || !tmp || (j->sblock && get_row_scales(j, ws, &s)))
 		return -1;
 	if (!m->accumulate)
 		for (uint32_t i = 0; i < m->m; i++)
@@ -357,16 +356,20 @@ static int product(const struct job *j, struct x1_mm_ws *ws)
 	to.offset = j->kernel->a_offset;
 	unpack_a(j, &to, a, tmp);
 	to.offset = false;
+	if (j->path->begin && elem != X1_MM_F32)
+		j->path->begin(j->block * x1_mm_elem_bytes(elem));
 	for (uint32_t j0 = 0; j0 < m->n; j0 += nr) {
 		unpack_b(j, &to, j0, rows, b, tmp);
 		for (uint32_t k = 0, end; k < j->kpad; k = end) {
 			end = stretch_end(j, k);
 			if (j->sblock)
-				get_column_scales(j, j0, k, &sb);
+				get_column_scales(j, j0, k, &s);
 			for (uint32_t i0 = 0; i0 < m->m; i0 += mr)
-				run_tile(j, a, b, i0, j0, k, end, &sb);
+				run_tile(j, a, b, i0, j0, k, end, &s);
 		}
 	}
+	if (j->path->end && elem != X1_MM_F32)
+		j->path->end();
 	return 0;
 }
 
@@ -377,6 +380,45 @@ static bool in_place(const struct job *j, const struct x1_mm_operand *op)
 	       j->kpad == j->m->k;
 }
 
+static const struct x1_mm_kernel *kernel_of(const struct x1_mm_path *path,
+					    const struct x1_mm_args *m)
+{
+	if (x1_format_is_int(m->a.fmt))
+		return &path->ints;
+	if (x1_mm_is_wide(m))
+		return &path->fma;
+	return path->bf16.run && x1_mm_is_bf16(m) ? &path->bf16 : &path->blocks;
+}
+
+static const struct x1_mm_peak *peak_of(enum x1_format fmt)
+{
+	const struct x1_mm_args m = {.a.fmt = fmt, .b.fmt = fmt};
+
+	return &kernel_of(x1_mm_path(), &m)->peak;
+}
+
+const char *x1_num_peak_insn(enum x1_format fmt)
+{
+	return peak_of(fmt)->insn;
+}
+
+double x1_num_peak(enum x1_format fmt, unsigned int ms)
+{
+	const struct x1_mm_peak *peak = peak_of(fmt);
+	const uint64_t rounds = 20000;
+	struct timespec a, b;
+	double ops = 0, s;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	do {
+		peak->run(rounds);
+		ops += (double)rounds * peak->ops;
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		s = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+	} while (s * 1000 < ms);
+	return ops / s;
+}
+
 int x1_mm(const struct x1_mm_args *m, struct x1_mm_ws *ws)
 {
 	const struct x1_mm_path *path = x1_mm_path();
@@ -384,9 +426,11 @@ int x1_mm(const struct x1_mm_args *m, struct x1_mm_ws *ws)
 	uint32_t saved;
 	int ret;
 
-	j.kernel = j.ints ? &path->ints : x1_mm_is_wide(m) ? &path->fma : &path->blocks;
+	j.kernel = kernel_of(path, m);
 	j.sblock = x1_mm_joint_block(m);
 	j.block = m->a.scale == X1_SCALE_NV16 || m->b.scale == X1_SCALE_NV16 ? 16 : 32;
+	if (j.ints && !j.sblock)
+		j.block = PITCH_STEP;
 	j.kpad = (m->k + j.block - 1) / j.block * j.block;
 	j.pitch = (j.kpad + PITCH_STEP - 1) / PITCH_STEP * PITCH_STEP;
 	if (x1_mm_can_fold(m)) {

@@ -3,16 +3,19 @@
 #include "x1_mm_path.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 
-#define VL        8
-#define MR        3
-#define PEAK_ACCS 14
-#define PEAK_REG  "ymm"
-#define PEAK_LIST "0,1,2,3,4,5,6,7,8,9,10,11,12,13"
+#define VL          8
+#define MR          3
+#define PEAK_ACCS   14
+#define PEAK_REG    "ymm"
+#define PEAK_LIST   "0,1,2,3,4,5,6,7,8,9,10,11,12,13"
+#define PEAK_TMP    "14"
+#define VNNI_PREFIX "%{vex%} "
 #define PEAK_CLOBBERS                                                                            \
 	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-		"xmm11", "xmm12", "xmm13", "xmm15"
+		"xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
 typedef __m256 vec;
 typedef __m256i ivec;
@@ -29,7 +32,15 @@ typedef __m256i ivec;
 #define VI_SET1(i)     _mm256_set1_epi32(i)
 #define VI_ADD(a, b)   _mm256_add_epi32(a, b)
 #define VI_MADD(a, b)  _mm256_madd_epi16(a, b)
-#define V_HAS_NAN(v)   _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))
+#define V_MUL_F64(a, b)                                                                         \
+	_mm256_insertf128_ps(                                                                   \
+		_mm256_castps128_ps256(                                                         \
+			_mm256_cvtpd_ps(_mm256_mul_pd(_mm256_set1_pd(a), _mm256_loadu_pd(b)))), \
+		_mm256_cvtpd_ps(_mm256_mul_pd(_mm256_set1_pd(a), _mm256_loadu_pd((b) + 4))), 1)
+#define VI_SUB(a, b)    _mm256_sub_epi32(a, b)
+#define VI_DOT(s, a, b) _mm256_dpbusd_avx_epi32(s, a, b)
+#define VNNI_TARGET     __attribute__((target("avxvnni")))
+#define V_HAS_NAN(v)    _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))
 
 #include "x1_mm_simd.h"
 
@@ -70,20 +81,16 @@ static void transpose(const void *const *rows, void *dst, uint32_t k)
 	}
 }
 
-const struct x1_mm_path x1_mm_path_avx2 = {
-	.name = "avx2",
-	.nr = NR,
-	.flushes = true,
-	.usable = usable,
-	.blocks = {X1_MM_F32, MR, false, blocks},
-	.fma = {X1_MM_F32, 2 * MR, false, fma_rule},
-	.ints = {X1_MM_I16, 2 * MR, false, ints},
-	.scale = scale,
-	.mul = mul,
-	.transpose = transpose,
-	.canonical = canonical,
-	.peak = peak,
-	.vec = &x1_vec_path_avx2,
-	.cvt = &x1_cvt_path_avx2,
-};
+static bool usable_vnni(void)
+{
+	unsigned int a, b, c, d;
+
+	/* Leaf 7, subleaf 1: the compilers know this feature by no common name. */
+	return usable() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
+}
+
+const struct x1_mm_path x1_mm_path_avx2 = MM_PATH("avx2", usable, PAIRS, .vec = &x1_vec_path_avx2,
+						  .cvt = &x1_cvt_path_avx2);
+const struct x1_mm_path x1_mm_path_avxvnni =
+	MM_PATH("avxvnni", usable_vnni, BYTES, .vec = &x1_vec_path_avx2, .cvt = &x1_cvt_path_avx2);
 #endif

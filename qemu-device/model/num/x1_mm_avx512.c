@@ -1,104 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* Matrix product on AVX-512 (F, BW, VL, DQ). */
+/* Matrix product on AVX-512 (F, BW, VL, DQ, VBMI), without and with VNNI. */
 #include "x1_mm_path.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "x1_mm_avx512.h"
 
-#define VL        16
-#define MR        6
-#define PEAK_ACCS 24
-#define PEAK_REG  "zmm"
-#define PEAK_LIST "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,16,17,18,19,20,21,22,23,24"
-#define PEAK_CLOBBERS                                                                            \
-	"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-		"xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", \
-		"xmm20", "xmm21", "xmm22", "xmm23", "xmm24"
-
-typedef __m512 vec;
-typedef __m512i ivec;
-
-#define V_ZERO()       _mm512_setzero_ps()
-#define V_LOAD(p)      _mm512_loadu_ps(p)
-#define V_STORE(p, v)  _mm512_storeu_ps(p, v)
-#define V_SET1(f)      _mm512_set1_ps(f)
-#define V_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define V_ADD(a, b)    _mm512_add_ps(a, b)
-#define V_MUL(a, b)    _mm512_mul_ps(a, b)
-#define VI_LOAD(p)     _mm512_loadu_si512(p)
-#define VI_STORE(p, v) _mm512_storeu_si512(p, v)
-#define VI_SET1(i)     _mm512_set1_epi32(i)
-#define VI_ADD(a, b)   _mm512_add_epi32(a, b)
-#define VI_MADD(a, b)  _mm512_madd_epi16(a, b)
-#define V_HAS_NAN(v)   _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
-
-#include "x1_mm_simd.h"
-
-static bool usable(void)
+static bool usable_vnni(void)
 {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-	       __builtin_cpu_supports("fma");
+	return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
-/* 16 rows of 16 to 16 columns, by doubling the size of what is swapped. */
-static void transpose16(const void *const *rows, size_t at, float *dst)
-{
-	__m512 r[16], t[16];
-
-	for (unsigned int i = 0; i < 16; i++)
-		r[i] = _mm512_loadu_ps((const float *)rows[i] + at);
-	for (unsigned int i = 0; i < 16; i += 2) {
-		t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-		t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-	}
-	for (unsigned int i = 0; i < 16; i += 4) {
-		for (unsigned int h = 0; h < 2; h++) {
-			__m512d x = _mm512_castps_pd(t[i + h]), y = _mm512_castps_pd(t[i + 2 + h]);
-
-			r[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
-			r[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
-		}
-	}
-	for (unsigned int i = 0; i < 4; i++) {
-		t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
-		t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-		t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
-		t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
-	}
-	for (unsigned int i = 0; i < 4; i++) {
-		_mm512_storeu_ps(dst + i * NR, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
-		_mm512_storeu_ps(dst + (i + 8) * NR, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd));
-		_mm512_storeu_ps(dst + (i + 4) * NR,
-				 _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
-		_mm512_storeu_ps(dst + (i + 12) * NR,
-				 _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd));
-	}
-}
-
-static void transpose(const void *const *rows, void *dst, uint32_t k)
-{
-	/* k is a multiple of 16: blocks are 16 or 32. */
-	for (uint32_t i = 0; i < k; i += 16) {
-		transpose16(rows, i, (float *)dst + (size_t)i * NR);
-		transpose16(rows + VL, i, (float *)dst + (size_t)i * NR + VL);
-	}
-}
-
-const struct x1_mm_path x1_mm_path_avx512 = {
-	.name = "avx512",
-	.nr = NR,
-	.flushes = true,
-	.usable = usable,
-	.blocks = {X1_MM_F32, MR, false, blocks},
-	.fma = {X1_MM_F32, 2 * MR, false, fma_rule},
-	.ints = {X1_MM_I16, 2 * MR, false, ints},
-	.scale = scale,
-	.mul = mul,
-	.transpose = transpose,
-	.canonical = canonical,
-	.peak = peak,
-	.vec = &x1_vec_path_avx512,
-	.cvt = &x1_cvt_path_avx512,
-};
+const struct x1_mm_path x1_mm_path_avx512 = MM_PATH(
+	"avx512", has_avx512, PAIRS, .vec = &x1_vec_path_avx512, .cvt = &x1_cvt_path_avx512);
+const struct x1_mm_path x1_mm_path_avx512vnni = MM_PATH(
+	"avx512vnni", usable_vnni, BYTES, .vec = &x1_vec_path_avx512, .cvt = &x1_cvt_path_avx512);
 #endif

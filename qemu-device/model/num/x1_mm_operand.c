@@ -101,6 +101,16 @@ bool x1_mm_is_wide(const struct x1_mm_args *m)
 	return is_wide(m->a.fmt) || is_wide(m->b.fmt);
 }
 
+static bool fits_bf16(enum x1_format f)
+{
+	return f == X1_FMT_BF16 || (x1_format_bits(f) <= 8 && !x1_format_is_int(f));
+}
+
+bool x1_mm_is_bf16(const struct x1_mm_args *m)
+{
+	return fits_bf16(m->a.fmt) && fits_bf16(m->b.fmt);
+}
+
 uint32_t x1_scale_row_bytes(enum x1_scale_mode s, uint32_t k)
 {
 	uint32_t block = x1_mm_scale_block(s);
@@ -225,12 +235,34 @@ static void decode_lines(const struct x1_mm_operand *op, uint32_t first, uint32_
 /* Cells of a row to the elements that the kernel takes. */
 static void convert_row(const struct x1_mm_rows *to, const void *cells, void *dst)
 {
-	if (to->elem == X1_MM_I16) {
+	if (to->elem == X1_MM_BF16) {
+		for (uint32_t i = 0; i < to->pitch; i++)
+			((uint16_t *)dst)[i] = (uint16_t)(((const uint32_t *)cells)[i] >> 16);
+	} else if (to->elem == X1_MM_I16) {
 		for (uint32_t i = 0; i < to->pitch; i++)
 			((int16_t *)dst)[i] = ((const int8_t *)cells)[i];
 	} else if (to->offset) {
 		for (uint32_t i = 0; i < to->pitch; i++)
 			((uint8_t *)dst)[i] = ((const uint8_t *)cells)[i] ^ 0x80;
+	}
+}
+
+/* Rows that the host path turns into BF16 by itself, the rest of their pitch 0. */
+static void bf16_rows(const struct x1_mm_args *m, const struct x1_mm_operand *op, uint32_t first,
+		      uint32_t live, const struct x1_mm_rows *to, uint16_t *dst, float *tmp)
+{
+	const struct x1_mm_path *path = x1_mm_path();
+
+	for (uint32_t r = 0; r < live; r++, dst += to->pitch) {
+		const uint8_t *src = x1_mm_row_at(op, first + r);
+		size_t done = path->to_bf16(op->fmt, src, dst, m->k);
+
+		memset(dst + done, 0, (to->pitch - done) * sizeof(*dst));
+		if (done == m->k)
+			continue;
+		x1_unpack_f32(op->fmt, src, done, tmp, m->k - done);
+		for (size_t i = done; i < m->k; i++)
+			dst[i] = (uint16_t)(x1_f32_bits(tmp[i - done]) >> 16);
 	}
 }
 
@@ -250,6 +282,12 @@ void x1_mm_unpack_rows(const struct x1_mm_args *m, bool is_b, uint32_t first, ui
 	uint8_t *at = sparse ? packed : cells;
 	size_t at_bytes = sparse ? (size_t)stored * bytes : row_bytes;
 
+	if (to->elem == X1_MM_BF16 && !op->trans && !sparse && !(to->fold && op->scale)) {
+		bf16_rows(m, op, first, live, to, dst, tmp);
+		memset((uint16_t *)dst + (size_t)live * to->pitch, 0,
+		       (size_t)(count - live) * to->pitch * elem);
+		return;
+	}
 	if (op->trans)
 		decode_lines(op, first, live, stored,
 			     packed + (size_t)X1_MM_BATCH * stored_k(m, true) * 4, at,
@@ -317,9 +355,13 @@ double x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx
 	}
 }
 
-float x1_mm_scale_product(double a, double b)
+void x1_mm_scales_at(const struct x1_mm_operand *op, uint32_t rows, uint32_t first, uint32_t count,
+		     uint32_t idx, double *exact, float *f32)
 {
-	return fn_f32(a * b); /* exact in binary64 */
+	for (uint32_t r = 0; r < count; r++) {
+		exact[r] = x1_mm_scale_at(op, first + r < rows ? first + r : rows - 1, idx);
+		f32[r] = (float)exact[r];
+	}
 }
 
 /* All scales of an operand are ones that folding keeps exact. */

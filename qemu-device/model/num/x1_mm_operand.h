@@ -51,9 +51,13 @@ static inline const uint8_t *x1_mm_row_at(const struct x1_mm_operand *op, uint32
 	       (int64_t)(r / op->group) * op->gstride;
 }
 
+/* BF16 holds all values of A and B. */
+bool x1_mm_is_bf16(const struct x1_mm_args *m);
+
 /* One operand's scale of a row and a block, exact; 1 where it has none. */
 double x1_mm_scale_at(const struct x1_mm_operand *op, uint32_t row, uint32_t idx);
-/* s = sA * sB, rounded once, flushed. */
-float x1_mm_scale_product(double a, double b);
+/* Those of `count` rows from `first`, exact and as FP32; beyond the last of `rows`: its own. */
+void x1_mm_scales_at(const struct x1_mm_operand *op, uint32_t rows, uint32_t first, uint32_t count,
+		     uint32_t idx, double *exact, float *f32);
 
 #endif /* X1_MM_OPERAND_H */

@@ -16,9 +16,9 @@
  */
 enum x1_mm_elem {
 	X1_MM_F32,
+	X1_MM_BF16,
 	X1_MM_I16,
 	X1_MM_I8,
-	X1_MM_COUNT
 };
 
 static inline uint32_t x1_mm_elem_bytes(enum x1_mm_elem e)
@@ -34,7 +34,15 @@ struct x1_mm_tile {
 	void *acc;
 	size_t acc_stride; /* bytes */
 	uint32_t k;
-	uint32_t block; /* 32, or 16 for NVFP4; k of floats is a multiple */
+	/* k is a multiple of it: 32 or 16 for floats, 32 or 64 for integers. */
+	uint32_t block;
+};
+
+/* The instruction that a kernel runs on, as fast as it goes: operands in registers. */
+struct x1_mm_peak {
+	const char *insn;
+	double ops; /* of a round, two per multiply-add */
+	void (*run)(uint64_t rounds);
 };
 
 struct x1_mm_kernel {
@@ -42,6 +50,7 @@ struct x1_mm_kernel {
 	uint32_t mr;
 	bool a_offset;                           /* A's bytes are unsigned, 128 added */
 	void (*run)(const struct x1_mm_tile *t); /* acc += products */
+	struct x1_mm_peak peak;
 };
 
 struct x1_mm_path {
@@ -51,22 +60,34 @@ struct x1_mm_path {
 	bool flushes;
 	/* Is it there on this CPU? */
 	bool (*usable)(void);
-	/* The accumulate rule; fma in rising k; integers, wrapping. */
-	struct x1_mm_kernel blocks, fma, ints;
-	/* acc = fma(p, s, acc), element by element; n is a multiple of nr. */
-	void (*scale)(float *acc, const float *p, const float *s, size_t n);
-	/* nr products s = a * b, flushed. */
-	void (*mul)(float *s, float a, const float *b);
+	/*
+	 * The accumulate rule; fma in rising k; integers, wrapping; the accumulate
+	 * rule where both operands have values of BF16 (run NULL: not here).
+	 */
+	struct x1_mm_kernel blocks, fma, ints, bf16;
+	/* n elements of a row as BF16, 16 or more at a time; returns how many. NULL: no bf16. */
+	size_t (*to_bf16)(enum x1_format fmt, const uint8_t *src, uint16_t *dst, size_t n);
+	/* Around runs of `bf16` and `ints`, bytes of A's rows in a block. NULL: nothing to do. */
+	void (*begin)(uint32_t bytes);
+	void (*end)(void);
+	/*
+	 * acc = fma(p, sa * sb, acc) for rows of nr, a scale of A each; p is dense.
+	 * `exact`: scales that FP32 does not hold; the product is rounded once too.
+	 */
+	void (*scale)(float *acc, size_t acc_stride, const float *p, uint32_t rows, const float *sa,
+		      const float *sb);
+	void (*scale_exact)(float *acc, size_t acc_stride, const float *p, uint32_t rows,
+			    const double *sa, const double *sb);
 	/* nr rows of k 4-byte elements (row pointers) to k rows of nr; k a multiple of 16. */
 	void (*transpose)(const void *const *rows, void *dst, uint32_t k);
 	/* The last operation of an instruction: NaNs of a row of nr to the canonical one. */
 	void (*canonical)(float *acc);
-	double (*peak)(unsigned int ms);
 	const struct x1_vec_path *vec;
 	const struct x1_cvt_path *cvt; /* NULL: none but the portable ones */
 };
 
-extern const struct x1_mm_path x1_mm_path_portable, x1_mm_path_avx2, x1_mm_path_avx512;
+extern const struct x1_mm_path x1_mm_path_portable, x1_mm_path_avx2, x1_mm_path_avxvnni,
+	x1_mm_path_avx512, x1_mm_path_avx512vnni, x1_mm_path_amx;
 
 const struct x1_mm_path *x1_mm_path(void);
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Matrix product in portable C: slow, and the yardstick of exactness. */
 #include <string.h>
-#include <time.h>
 
 #include "x1_flush.h"
 #include "x1_mm_path.h"
+#include "x1_vecfn.h"
 
 #define MR 4
 #define NR 16
@@ -76,16 +76,26 @@ static void ints(const struct x1_mm_tile *t)
 	}
 }
 
-static void scale(float *acc, const float *p, const float *s, size_t n)
+static void scale(float *acc, size_t acc_stride, const float *p, uint32_t rows, const float *sa,
+		  const float *sb)
 {
-	for (size_t i = 0; i < n; i++)
-		acc[i] = x1_fma(p[i], s[i], acc[i]);
+	for (uint32_t r = 0; r < rows; r++, p += NR) {
+		float *to = (float *)((uint8_t *)acc + r * acc_stride);
+
+		for (unsigned int i = 0; i < NR; i++)
+			to[i] = x1_fma(p[i], x1_mul(sa[r], sb[i]), to[i]);
+	}
 }
 
-static void mul(float *s, float a, const float *b)
+static void scale_exact(float *acc, size_t acc_stride, const float *p, uint32_t rows,
+			const double *sa, const double *sb)
 {
-	for (unsigned int i = 0; i < NR; i++)
-		s[i] = x1_mul(a, b[i]);
+	for (uint32_t r = 0; r < rows; r++, p += NR) {
+		float *to = (float *)((uint8_t *)acc + r * acc_stride);
+
+		for (unsigned int i = 0; i < NR; i++)
+			to[i] = x1_fma(p[i], fn_f32(sa[r] * sb[i]), to[i]);
+	}
 }
 
 static void transpose(const void *const *rows, void *dst, uint32_t k)
@@ -103,38 +113,35 @@ static void canonical(float *acc)
 			acc[i] = x1_bits_f32(X1_CANONICAL_NAN);
 }
 
-static double peak(unsigned int ms)
+static void peak(uint64_t rounds)
 {
-	struct timespec a, b;
-	double ops = 0, s;
-	float acc[16] = {0}, x = x1_bits_f32(0x3f800001u);
+	static volatile float sink;
+	float acc[16] = {0}, x = x1_bits_f32(0x3f7fbe77); /* 0.999 */
 
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	do {
-		for (unsigned int r = 0; r < 1000; r++)
-			for (unsigned int i = 0; i < 16; i++)
-				acc[i] = acc[i] * x + x;
-		ops += 1000.0 * 16 * 2;
-		clock_gettime(CLOCK_MONOTONIC, &b);
-		s = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
-	} while (s * 1000 < ms);
+	for (uint64_t r = 0; r < rounds; r++)
+		for (unsigned int i = 0; i < 16; i++)
+			acc[i] = acc[i] * x + x;
 	for (unsigned int i = 1; i < 16; i++)
 		acc[0] += acc[i];
-	/* The sum keeps the loop alive: it is never negative. */
-	return acc[0] < 0 ? 0 : ops / s;
+	sink = acc[0];
+	(void)sink;
 }
+
+#define PEAK                               \
+	{                                  \
+		"compiled C", 16 * 2, peak \
+	}
 
 const struct x1_mm_path x1_mm_path_portable = {
 	.name = "portable",
 	.nr = NR,
 	.usable = usable,
-	.blocks = {X1_MM_F32, MR, false, blocks},
-	.fma = {X1_MM_F32, MR, false, fma_rule},
-	.ints = {X1_MM_I16, MR, false, ints},
+	.blocks = {.elem = X1_MM_F32, .mr = MR, .run = blocks, .peak = PEAK},
+	.fma = {.elem = X1_MM_F32, .mr = MR, .run = fma_rule, .peak = PEAK},
+	.ints = {.elem = X1_MM_I16, .mr = MR, .run = ints, .peak = PEAK},
 	.scale = scale,
-	.mul = mul,
+	.scale_exact = scale_exact,
 	.transpose = transpose,
 	.canonical = canonical,
-	.peak = peak,
 	.vec = &x1_vec_path_portable,
 };

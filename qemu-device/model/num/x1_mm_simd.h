@@ -7,8 +7,6 @@
  * many rows of them. Flush-to-zero mode is on (x1_fp_enter), tininess after
  * rounding: the rule.
  */
-#include <time.h>
-
 #include "x1_mm_path.h"
 
 #define NR (2 * VL)
@@ -97,46 +95,46 @@ static void fma_rule(const struct x1_mm_tile *t)
 	}
 }
 
-static void ints(const struct x1_mm_tile *t)
+/* Pairs of 16 bits, multiplied and added. */
+#define INT_NAME   pairs
+#define INT_GROUP  2
+#define INT_OFFSET 0
+#define INT_TARGET
+#define INT_DOT(acc, a, b) VI_ADD(acc, VI_MADD(a, b))
+#include "x1_mm_int_simd.h"
+
+/* Four bytes, A's unsigned. */
+#define INT_NAME           bytes
+#define INT_GROUP          4
+#define INT_OFFSET         1
+#define INT_TARGET         VNNI_TARGET
+#define INT_DOT(acc, a, b) VI_DOT(acc, a, b)
+#include "x1_mm_int_simd.h"
+
+static void scale(float *acc, size_t acc_stride, const float *p, uint32_t rows, const float *sa,
+		  const float *sb)
 {
-	const int16_t *b = t->b;
-	const uint8_t *a = t->a;
-	ivec acc[2 * MR][2];
+	vec s0 = V_LOAD(sb), s1 = V_LOAD(sb + VL);
 
-	for (unsigned int i = 0; i < 2 * MR; i++) {
-		acc[i][0] = VI_LOAD(acc_row(t, i));
-		acc[i][1] = VI_LOAD((int32_t *)acc_row(t, i) + VL);
-	}
-	for (uint32_t k = 0; k < t->k; k += 2, a += 4, b += 2 * NR) {
-		ivec b0 = VI_LOAD(b), b1 = VI_LOAD(b + 2 * VL);
+	for (uint32_t r = 0; r < rows; r++, p += NR) {
+		float *to = (float *)((uint8_t *)acc + r * acc_stride);
+		vec x = V_SET1(sa[r]);
 
-		for (unsigned int i = 0; i < 2 * MR; i++) {
-			int32_t pair;
-			ivec x;
-
-			__builtin_memcpy(&pair, a + i * t->a_stride, 4);
-			x = VI_SET1(pair);
-			acc[i][0] = VI_ADD(acc[i][0], VI_MADD(x, b0));
-			acc[i][1] = VI_ADD(acc[i][1], VI_MADD(x, b1));
-		}
-	}
-	for (unsigned int i = 0; i < 2 * MR; i++) {
-		VI_STORE(acc_row(t, i), acc[i][0]);
-		VI_STORE((int32_t *)acc_row(t, i) + VL, acc[i][1]);
+		V_STORE(to, V_FMA(V_LOAD(p), V_MUL(x, s0), V_LOAD(to)));
+		V_STORE(to + VL, V_FMA(V_LOAD(p + VL), V_MUL(x, s1), V_LOAD(to + VL)));
 	}
 }
 
-static void scale(float *acc, const float *p, const float *s, size_t n)
+/* Products are exact in binary64; narrowing rounds and flushes as FP32 operations do. */
+static void scale_exact(float *acc, size_t acc_stride, const float *p, uint32_t rows,
+			const double *sa, const double *sb)
 {
-	/* n is a multiple of NR. */
-	for (size_t i = 0; i < n; i += VL)
-		V_STORE(acc + i, V_FMA(V_LOAD(p + i), V_LOAD(s + i), V_LOAD(acc + i)));
-}
+	for (uint32_t r = 0; r < rows; r++) {
+		float *to = (float *)((uint8_t *)acc + r * acc_stride);
 
-static void mul(float *s, float a, const float *b)
-{
-	for (unsigned int i = 0; i < NR; i += VL)
-		V_STORE(s + i, V_MUL(V_SET1(a), V_LOAD(b + i)));
+		for (unsigned int i = 0; i < NR; i += VL, p += VL)
+			V_STORE(to + i, V_FMA(V_LOAD(p), V_MUL_F64(sa[r], sb + i), V_LOAD(to + i)));
+	}
 }
 
 static void canonical(float *acc)
@@ -147,34 +145,59 @@ static void canonical(float *acc)
 			acc[i] = acc[i] == acc[i] ? acc[i] : x1_bits_f32(X1_CANONICAL_NAN);
 }
 
-/* PEAK_ACCS independent sums in registers, in assembly: nothing a compiler could spill. */
-static double peak(unsigned int ms)
-{
-	static const float x = 0.999f;
-	struct timespec t0, t1;
-	double ops = 0, s;
+/*
+ * Rounds of one instruction (or a pair) on PEAK_ACCS independent registers, in
+ * assembly: nothing that a compiler could spill.
+ */
+#define PEAK_RUN(name, insn)                                                     \
+	static inline void name(uint64_t rounds)                                 \
+	{                                                                        \
+		static const float x = 0.999f;                                   \
+                                                                                 \
+		__asm__ volatile("vbroadcastss %1, %%" PEAK_REG "15\n"           \
+				 ".irp r," PEAK_LIST "\n"                        \
+				 "vmovaps %%" PEAK_REG "15, %%" PEAK_REG "\\r\n" \
+				 ".endr\n"                                       \
+				 "1:\n"                                          \
+				 ".irp r," PEAK_LIST "\n" insn "\n.endr\n"       \
+				 "dec %0\n"                                      \
+				 "jnz 1b\n"                                      \
+				 : "+r"(rounds)                                  \
+				 : "m"(x)                                        \
+				 : PEAK_CLOBBERS, "cc");                         \
+	}
 
-	clock_gettime(CLOCK_MONOTONIC, &t0);
-	do {
-		uint64_t rounds = 20000;
+PEAK_RUN(peak_fma, "vfmadd213ps %%" PEAK_REG "15, %%" PEAK_REG "15, %%" PEAK_REG "\\r")
+PEAK_RUN(peak_pairs, "vpmaddwd %%" PEAK_REG "15, %%" PEAK_REG "15, %%" PEAK_REG PEAK_TMP "\n"
+		     "vpaddd %%" PEAK_REG PEAK_TMP ", %%" PEAK_REG "\\r, %%" PEAK_REG "\\r")
+PEAK_RUN(peak_bytes, VNNI_PREFIX "vpdpbusd %%" PEAK_REG "15, %%" PEAK_REG "15, %%" PEAK_REG "\\r")
 
-		__asm__ volatile("vbroadcastss %1, %%" PEAK_REG "15\n"
-				 ".irp r," PEAK_LIST "\n"
-				 "vmovaps %%" PEAK_REG "15, %%" PEAK_REG "\\r\n"
-				 ".endr\n"
-				 "1:\n"
-				 ".irp r," PEAK_LIST "\n"
-				 "vfmadd213ps %%" PEAK_REG "15, %%" PEAK_REG "15, %%" PEAK_REG
-				 "\\r\n"
-				 ".endr\n"
-				 "dec %0\n"
-				 "jnz 1b\n"
-				 : "+r"(rounds)
-				 : "m"(x)
-				 : PEAK_CLOBBERS, "cc");
-		ops += 20000.0 * PEAK_ACCS * VL * 2;
-		clock_gettime(CLOCK_MONOTONIC, &t1);
-		s = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
-	} while (s * 1000 < ms);
-	return ops / s;
-}
+/* One path of this vector width; integers by `int_kernel`. */
+#define MM_PATH(path_name, path_usable, int_kernel, ...)                                     \
+	{                                                                                    \
+		.name = path_name, .nr = NR, .flushes = true, .usable = path_usable,         \
+		.blocks = {.elem = X1_MM_F32, .mr = MR, .run = blocks, .peak = PEAK_FMA},    \
+		.fma = {.elem = X1_MM_F32, .mr = 2 * MR, .run = fma_rule, .peak = PEAK_FMA}, \
+		.ints = int_kernel, .scale = scale, .scale_exact = scale_exact,              \
+		.transpose = transpose, .canonical = canonical, __VA_ARGS__                  \
+	}
+#define PEAK_FMA                                                     \
+	{                                                            \
+		PEAK_REG " vfmadd213ps", PEAK_ACCS *VL * 2, peak_fma \
+	}
+#define PAIRS                                                            \
+	{                                                                \
+		.elem = X1_MM_I16, .mr = 2 * MR, .run = pairs, .peak = { \
+			PEAK_REG " vpmaddwd, vpaddd",                    \
+			PEAK_ACCS * VL * 4,                              \
+			peak_pairs                                       \
+		}                                                        \
+	}
+#define BYTES                                                                             \
+	{                                                                                 \
+		.elem = X1_MM_I8, .mr = 2 * MR, .a_offset = true, .run = bytes, .peak = { \
+			PEAK_REG " vpdpbusd",                                             \
+			PEAK_ACCS * VL * 8,                                               \
+			peak_bytes                                                        \
+		}                                                                         \
+	}

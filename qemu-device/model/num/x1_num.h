@@ -126,10 +126,11 @@ const char *x1_num_path_name(void);
 
 /*
  * Operations per second (two per multiply-add) of this host core with the
- * selected path's widest FP32 FMA, operands in registers: the yardstick of
- * the benchmarks. Runs for about `ms` milliseconds.
+ * instruction that unscaled products of `fmt` by `fmt` run on, operands in
+ * registers: the yardstick of the benchmarks. Runs for about `ms` milliseconds.
  */
-double x1_num_peak_fma(unsigned int ms);
+double x1_num_peak(enum x1_format fmt, unsigned int ms);
+const char *x1_num_peak_insn(enum x1_format fmt);
 
 /* ---- VECTOR ---- */
 

@@ -172,6 +172,16 @@ static void test_long_k(void **state)
 	check_product(X1_FMT_FP32, X1_FMT_FP32, 9, 40, 531, 1, false);
 }
 
+/* Whole tiles of every host path and what is left beside them. */
+static void test_whole_tiles(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM_FLOATS; i++)
+		for (int mode = 0; mode < 3; mode++)
+			check_product(floats[i], floats[(i + (size_t)mode) % NUM_FLOATS], 67, 70,
+				      96 + rnd() % 40, mode, mode & 1);
+}
+
 /* REQ-NUM-003: integer products are exact and wrap. */
 static void test_integers(void **state)
 {
@@ -181,9 +191,9 @@ static void test_integers(void **state)
 	(void)state;
 	for (int t = 0; t < 40; t++) {
 		enum x1_format fa = ints[t & 1], fb = ints[t >> 1 & 1];
-		uint32_t m = 1 + rnd() % 20, n = 1 + rnd() % 70, k = 2 * (1 + rnd() % 150);
-		uint8_t a[20 * 304], b[70 * 304];
-		int32_t acc[20 * 70], want[20 * 70];
+		uint32_t m = 1 + rnd() % 70, n = 1 + rnd() % 70, k = 2 * (1 + rnd() % 150);
+		static uint8_t a[70 * 304], b[70 * 304];
+		static int32_t acc[70 * 70], want[70 * 70];
 		int64_t sa = k * x1_format_bits(fa) / 8, sb = k * x1_format_bits(fb) / 8;
 		struct x1_mm_args args = {
 			.m = m,
@@ -434,10 +444,10 @@ static void test_legal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_products), cmocka_unit_test(test_long_k),
-		cmocka_unit_test(test_integers), cmocka_unit_test(test_transposed),
-		cmocka_unit_test(test_sparse),   cmocka_unit_test(test_scales),
-		cmocka_unit_test(test_legal),
+		cmocka_unit_test(test_products),    cmocka_unit_test(test_long_k),
+		cmocka_unit_test(test_whole_tiles), cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_transposed),  cmocka_unit_test(test_sparse),
+		cmocka_unit_test(test_scales),      cmocka_unit_test(test_legal),
 	};
 
 	return run_on_path("numerics", tests, sizeof(tests) / sizeof(tests[0]));

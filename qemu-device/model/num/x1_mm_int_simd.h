@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The integer kernel of x1_mm_simd.h, once for each instruction: groups of
+ * INT_GROUP elements of k, 4 bytes, are multiplied and added by INT_DOT.
+ * Loops over rows are unrolled whole, or gcc 12 keeps the sums in memory.
+ * INT_OFFSET: A's bytes are 128 too large, which the columns' own sums take back.
+ */
+INT_TARGET static inline void INT_NAME(const struct x1_mm_tile *t)
+{
+	const ivec by = VI_SET1(-2139062144); /* four bytes of 128 */
+	const uint8_t *a = t->a, *b = t->b;
+	ivec acc[2 * MR][2], sum0 = VI_SET1(0), sum1 = VI_SET1(0);
+
+#pragma GCC unroll 16
+	for (unsigned int i = 0; i < 2 * MR; i++) {
+		acc[i][0] = VI_LOAD(acc_row(t, i));
+		acc[i][1] = VI_LOAD((int32_t *)acc_row(t, i) + VL);
+	}
+	for (uint32_t k = 0; k < t->k; k += INT_GROUP, a += 4, b += 4 * NR) {
+		ivec b0 = VI_LOAD(b), b1 = VI_LOAD(b + 4 * VL);
+
+		if (INT_OFFSET) {
+			sum0 = INT_DOT(sum0, by, b0);
+			sum1 = INT_DOT(sum1, by, b1);
+		}
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < 2 * MR; i++) {
+			int32_t few;
+			ivec x;
+
+			__builtin_memcpy(&few, a + i * t->a_stride, 4);
+			x = VI_SET1(few);
+			acc[i][0] = INT_DOT(acc[i][0], x, b0);
+			acc[i][1] = INT_DOT(acc[i][1], x, b1);
+		}
+	}
+#pragma GCC unroll 16
+	for (unsigned int i = 0; i < 2 * MR; i++) {
+		VI_STORE(acc_row(t, i), VI_SUB(acc[i][0], sum0));
+		VI_STORE((int32_t *)acc_row(t, i) + VL, VI_SUB(acc[i][1], sum1));
+	}
+}
+
+#undef INT_NAME
+#undef INT_GROUP
+#undef INT_OFFSET
+#undef INT_TARGET
+#undef INT_DOT
