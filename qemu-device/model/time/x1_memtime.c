@@ -238,7 +238,7 @@ struct x1_mem_time x1_memtime_access(struct x1_memtime *m, uint64_t t, uint32_t 
 			m->filled[i]->ready = done + m->hbm_latency;
 		/* Write-backs of victims take bandwidth; only reads wait for HBM. */
 		if (use != X1_USE_WRITE) {
-			if (done > out.bandwidth_done) {
+			if (done >= out.bandwidth_done) {
 				out.bandwidth_done = done;
 				out.cause = X1_STALL_HBM;
 			}
@@ -252,7 +252,7 @@ struct x1_mem_time x1_memtime_access(struct x1_memtime *m, uint64_t t, uint32_t 
 			perf->bytes_pcie_write += sum.pcie;
 		else
 			perf->bytes_pcie_read += sum.pcie;
-		if (done > out.bandwidth_done) {
+		if (done >= out.bandwidth_done) {
 			out.bandwidth_done = done;
 			out.cause = X1_STALL_PCIE;
 		}

@@ -163,6 +163,8 @@ static void engine_start(struct x1_replay *r, const struct x1_replay_env *env, u
 		engine_stall(perf, e, X1_STALL_EMPTY, idle_till - en->free);
 		engine_stall(perf, e, X1_STALL_SEM, t - idle_till);
 	}
+	if (en->count == X1_ENGINE_QUEUE)
+		en->room = t;
 	en->head = (en->head + 1) % X1_ENGINE_QUEUE;
 	en->count--;
 	tokens_take(r, rec->wait);
@@ -228,9 +230,11 @@ static uint64_t seq_ready(const struct x1_replay *r)
 
 	if (r->pos >= r->end)
 		return NEVER;
-	if (hdr->kind == X1_TR_ENGINE)
-		return r->engine[hdr->engine % X1_ENGINE_COUNT].count < X1_ENGINE_QUEUE ? r->seq
-											: NEVER;
+	if (hdr->kind == X1_TR_ENGINE) {
+		const struct x1_rengine *en = &r->engine[hdr->engine % X1_ENGINE_COUNT];
+
+		return en->count < X1_ENGINE_QUEUE ? max64(r->seq, en->room) : NEVER;
+	}
 	ready = tokens_ready(r, ((const struct x1_tr_seq *)hdr)->wait);
 	if (ready == NEVER)
 		return NEVER;
@@ -265,7 +269,12 @@ static void seq_memory(struct x1_replay *r, const struct x1_replay_env *env,
 		uint64_t done = mt.bandwidth_done + mt.latency;
 
 		if (done > r->seq) {
-			engine_stall(env->perf, X1_ENGINE_SEQ, mt.cause, done - r->seq);
+			uint64_t walk = mt.tlb_miss ? X1_TLB_MISS_CYCLES : 0;
+
+			if (walk > done - r->seq)
+				walk = done - r->seq;
+			engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_TLB, walk);
+			engine_stall(env->perf, X1_ENGINE_SEQ, mt.cause, done - r->seq - walk);
 			r->seq = done;
 		}
 	}
@@ -288,6 +297,7 @@ static bool seq_step(struct x1_replay *r, const struct x1_replay_env *env, uint6
 
 		en->queue[(en->head + en->count++) % X1_ENGINE_QUEUE] =
 			(struct x1_issued){(const void *)r->pos, t + 1};
+		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_QUEUE, t - r->seq);
 		r->seq = t + 1;
 		env->perf->busy[X1_ENGINE_SEQ]++;
 		skip(r, sizeof(struct x1_tr_engine), hdr->num_extents);
@@ -311,7 +321,10 @@ static bool seq_step(struct x1_replay *r, const struct x1_replay_env *env, uint6
 		r->seq = when + 1;
 		break;
 	case X1_TR_WAITGE:
-		r->seq = max64(t, when) + X1_SCALAR_MEM_CYCLES;
+		when = max64(t, when);
+		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_SEM, when - t);
+		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_L2, X1_SCALAR_MEM_CYCLES - 1);
+		r->seq = when + X1_SCALAR_MEM_CYCLES;
 		break;
 	case X1_TR_RELEASE:
 		when = max64(t, r->engine[X1_ENGINE_STORE].done);
@@ -321,6 +334,7 @@ static bool seq_step(struct x1_replay *r, const struct x1_replay_env *env, uint6
 	case X1_TR_GRIDBAR:
 		r->state = X1_REPLAY_GRIDBAR;
 		r->time = t;
+		r->seq = t + 1;
 		skip(r, sizeof(*rec), hdr->num_extents);
 		return false;
 	default:
@@ -381,8 +395,11 @@ void x1_replay_run(struct x1_replay *r, const struct x1_replay_env *env)
 	}
 }
 
-void x1_replay_barrier_done(struct x1_replay *r, uint64_t time)
+void x1_replay_barrier_done(struct x1_replay *r, struct x1_perf *perf, uint64_t time)
 {
-	r->seq = max64(r->seq, time) + X1_SCALAR_MEM_CYCLES;
+	time = max64(r->seq, time);
+	engine_stall(perf, X1_ENGINE_SEQ, X1_STALL_SEM, time - r->seq);
+	engine_stall(perf, X1_ENGINE_SEQ, X1_STALL_L2, X1_SCALAR_MEM_CYCLES);
+	r->seq = time + X1_SCALAR_MEM_CYCLES;
 	r->time = max64(r->time, r->seq);
 }

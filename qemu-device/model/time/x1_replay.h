@@ -19,6 +19,7 @@ struct x1_rengine {
 	uint32_t head, count;
 	uint64_t free; /* cycle at which the next may start */
 	uint64_t done; /* last completion */
+	uint64_t room; /* cycle at which a full queue last got room */
 	uint16_t fmt;  /* MATRIX: of the last product */
 	bool used;
 };
@@ -72,6 +73,6 @@ void x1_replay_begin(struct x1_replay *r, const struct x1_trace *trace, uint64_t
 /* Run to the next state. Time ->time never decreases. */
 void x1_replay_run(struct x1_replay *r, const struct x1_replay_env *env);
 /* From X1_REPLAY_GRIDBAR: the last work-group arrived at `time`. */
-void x1_replay_barrier_done(struct x1_replay *r, uint64_t time);
+void x1_replay_barrier_done(struct x1_replay *r, struct x1_perf *perf, uint64_t time);
 
 #endif /* X1_REPLAY_H */

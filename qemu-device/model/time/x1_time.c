@@ -446,7 +446,7 @@ static void replay_step(struct x1_time *t, struct x1_replay *r)
 
 			if (!s || s->replay.launch != l || s->replay.state != X1_REPLAY_GRIDBAR)
 				continue;
-			x1_replay_barrier_done(&s->replay, l->barrier_time);
+			x1_replay_barrier_done(&s->replay, &l->cmd->perf, l->barrier_time);
 			push_wg(t, &s->replay);
 		}
 		l->at_barrier = 0;
