@@ -375,6 +375,10 @@ static void replay(uint32_t n, bool dawdle, uint64_t out[QUEUES * BELLS])
 			t_push(t, q, &c);
 			c = t_cmd_sync(X1_CMD_TIMESTAMP, T_KDATA + (q * BELLS + b) * 8, 0, 0);
 			t_push(t, q, &c);
+			if (b == BELLS - 1) {
+				c = t_cmd_sync(X1_CMD_FENCE, T_KDATA + (200 + q) * 8, 1, 0);
+				t_push(t, q, &c);
+			}
 			/* The last one long after everything else. */
 			x1_core_bar_write(t->core, page + X1_DB_ARRIVAL_LO,
 					  b == BELLS - 1 ? 10000000 + q * 100000
@@ -386,7 +390,7 @@ static void replay(uint32_t n, bool dawdle, uint64_t out[QUEUES * BELLS])
 		}
 	t_wr(t, X1_REG_GATE_LO, 0);
 	for (uint32_t q = 0; q < QUEUES; q++) {
-		t_sync(t, q);
+		t_until_word(t, 200 + q, 1);
 		assert_int_equal(t_q(t, q, X1_Q_LATE), 0);
 	}
 	memcpy(out, t->hbm + t->kdata, QUEUES * BELLS * 8);
