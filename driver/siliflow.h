@@ -108,6 +108,8 @@ struct sili_hwq {
 	spinlock_t lock;
 	struct list_head inflight;
 	u32 num_inflight;
+	/** @held: in a reset: nothing goes to the ring */
+	bool held;
 	u64 seqno;
 	u32 wptr;
 	/** @preempt: what keeps the buffers of a user queue that runs where they are */
@@ -160,6 +162,33 @@ struct sili_device {
 	atomic_t resets;
 	/** @energy_base: microjoules before the last reset, core and package */
 	u64 energy_base[2];
+	/** @frozen: the gate is closed; @gate_users: who is inside */
+	bool frozen;
+	atomic_t gate_users;
+	/** @unmapped: no process has HBM mapped; @gate_faults: who is about to map it */
+	bool unmapped;
+	atomic_t gate_faults;
+	wait_queue_head_t gate_wait;
+	/** @function_down: stopped for a reset of the function or an error on the link */
+	bool function_down;
+	struct delayed_work aer_work;
+	/** @boot_epoch: at runtime suspend */
+	u32 boot_epoch;
+	/** @tables: copy of the page tables in use while the system sleeps */
+	u64 *tables;
+	/** @dump: memory of the next coredump */
+	void *dump;
+	/** @reset_why: reason of the reset that is due or last was */
+	const char *reset_why;
+	/** @fw_restarts, @fw_restart_start: of late; under mbox_lock */
+	u32 fw_restarts;
+	unsigned long fw_restart_start;
+	/** @watch_work: looks at heartbeat, log and MCUs while @watching */
+	struct delayed_work watch_work;
+	bool watching;
+	u32 watch_beat;
+	u32 watch_misses;
+	u32 num_healthy;
 
 	/** @mbox_lock: one request at a time */
 	struct mutex mbox_lock;
@@ -279,6 +308,8 @@ struct sili_queue {
 	u64 cycles;
 	/** @counting: the slot's own counter goes on top of @cycles; protected by hwq->lock */
 	bool counting;
+	/** @args: how it was made, to make its slot again after a reset */
+	struct drm_siliflow_queue_create args;
 	/** @pid, @comm: who made it, for operators */
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
@@ -358,6 +389,12 @@ void sili_irq_fini(struct sili_device *sdev);
 /* siliflow_fw.c */
 int sili_fw_load(struct sili_device *sdev);
 int sili_fw_boot(struct sili_device *sdev);
+bool sili_fw_alive(struct sili_device *sdev);
+int sili_fw_restart(struct sili_device *sdev, const char *why);
+void sili_fw_check(struct sili_device *sdev);
+void sili_watch_init(struct sili_device *sdev);
+void sili_watch_start(struct sili_device *sdev);
+void sili_watch_stop(struct sili_device *sdev);
 void sili_fw_log_pull(struct sili_device *sdev);
 u32 sili_fw_log_copy(struct sili_device *sdev, struct x1_mbox_log *out);
 
@@ -384,6 +421,8 @@ void sili_mmu_invalidate(struct sili_vm *vm, u64 addr, u64 range);
 int sili_ttm_init(struct sili_device *sdev);
 void sili_ttm_unplug(struct sili_device *sdev);
 int sili_ttm_alloc(struct sili_bo *bo, u64 size);
+vm_fault_t sili_ttm_fault(struct vm_fault *vmf);
+int sili_ttm_evict_hbm(struct sili_device *sdev);
 int sili_ttm_pin(struct sili_bo *bo);
 void sili_ttm_unpin(struct sili_bo *bo);
 bool sili_bo_in_hbm(struct sili_bo *bo);
@@ -422,6 +461,7 @@ void sili_queue_put(struct sili_queue *queue);
 void sili_queue_drain_module(void);
 u64 sili_queue_cycles(struct sili_queue *queue);
 void sili_queue_fold_cycles(struct sili_queue *queue);
+int sili_queue_restore(struct sili_queue *queue);
 u64 sili_max_budget(void);
 
 /* siliflow_sched.c */
@@ -431,6 +471,7 @@ int sili_sched_init(struct sili_device *sdev);
 int sili_hwq_init(struct sili_device *sdev);
 void sili_hwq_settle(struct sili_hwq *hwq);
 void sili_hwq_complete(struct sili_hwq *hwq);
+bool sili_hwq_hold(struct sili_hwq *hwq, bool hold);
 void sili_hwq_flush(struct sili_hwq *hwq, int error);
 void sili_hwq_fault(struct sili_hwq *hwq);
 void sili_queue_stop(struct sili_queue *queue, int error, u32 state);
@@ -451,5 +492,39 @@ int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
 void sili_reset_init(struct sili_device *sdev);
 void sili_reset_schedule(struct sili_device *sdev, const char *why);
 void sili_reset_halt(struct sili_device *sdev);
+void sili_lock_all(struct sili_device *sdev);
+void sili_unlock_all(struct sili_device *sdev);
+void sili_down(struct sili_device *sdev);
+int sili_up(struct sili_device *sdev);
+void sili_lost(struct sili_device *sdev);
+
+int sili_restart(struct sili_device *sdev);
+void sili_wedged(struct sili_device *sdev, const char *recovery);
+
+/* siliflow_gate.c */
+int sili_gate_enter(struct sili_device *sdev, bool interruptible);
+void sili_gate_exit(struct sili_device *sdev);
+bool sili_fault_enter(struct sili_device *sdev);
+void sili_fault_exit(struct sili_device *sdev);
+void sili_freeze(struct sili_device *sdev);
+void sili_thaw(struct sili_device *sdev);
+int sili_enter(struct sili_device *sdev, int *idx);
+void sili_exit(struct sili_device *sdev, int idx);
+void sili_put_power(struct sili_device *sdev);
+
+/* siliflow_pm.c */
+extern const struct dev_pm_ops sili_pm_ops;
+void sili_pm_init(struct sili_device *sdev);
+void sili_pm_fini(struct sili_device *sdev);
+
+/* siliflow_aer.c */
+extern const struct pci_error_handlers sili_err_handlers;
+void sili_aer_init(struct sili_device *sdev);
+
+/* siliflow_coredump.c */
+void sili_coredump(struct sili_device *sdev, const char *why, struct sili_queue *guilty,
+		   bool locked);
+void sili_coredump_prepare(struct sili_device *sdev);
+void sili_coredump_fini(struct sili_device *sdev);
 
 #endif /* _SILIFLOW_H_ */

@@ -11,10 +11,18 @@ static void sili_gem_free(struct drm_gem_object *gem)
 	ttm_bo_put(&gem_to_sili_bo(gem)->base);
 }
 
+static const struct vm_operations_struct sili_vm_ops = {
+	.fault = sili_ttm_fault,
+	.open = ttm_bo_vm_open,
+	.close = ttm_bo_vm_close,
+	.access = ttm_bo_vm_access,
+};
+
 static const struct drm_gem_object_funcs sili_gem_funcs = {
 	.free = sili_gem_free,
 	.print_info = drm_gem_ttm_print_info,
 	.mmap = drm_gem_ttm_mmap,
+	.vm_ops = &sili_vm_ops,
 };
 
 static struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags)

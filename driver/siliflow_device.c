@@ -90,6 +90,9 @@ static void sili_locks_init(struct sili_device *sdev)
 	INIT_LIST_HEAD(&sdev->vms);
 	atomic64_set(&sdev->qevents, 0);
 	sili_reset_init(sdev);
+	sili_watch_init(sdev);
+	sili_aer_init(sdev);
+	init_waitqueue_head(&sdev->gate_wait);
 }
 
 /*
@@ -106,8 +109,10 @@ void sili_device_start_irqs(struct sili_device *sdev)
  */
 u64 sili_energy(struct sili_device *sdev, bool package)
 {
-	return sdev->energy_base[package] +
-	       sili_read_counter(sdev, package ? X1_REG_ENERGY_PKG_LO : X1_REG_ENERGY_CORE_LO);
+	u64 now = sili_read_counter(sdev, package ? X1_REG_ENERGY_PKG_LO : X1_REG_ENERGY_CORE_LO);
+
+	/* All ones: the device has gone. */
+	return sdev->energy_base[package] + (now == U64_MAX ? 0 : now);
 }
 
 static int sili_start(struct sili_device *sdev)
@@ -129,6 +134,7 @@ static int sili_start(struct sili_device *sdev)
 	if (ret)
 		return dev_err_probe(sdev->drm.dev, ret, "cannot set up memory management\n");
 	WRITE_ONCE(sdev->irqs_live, true);
+	sili_watch_start(sdev);
 	return 0;
 }
 
@@ -183,6 +189,18 @@ int sili_device_init(struct sili_device *sdev)
 	return ret;
 }
 
+/* Users may still want to know what their queues took. */
+static void sili_fold_cycles(struct sili_device *sdev)
+{
+	u32 i;
+
+	mutex_lock(&sdev->hwq_lock);
+	for (i = 0; i < sdev->num_hwqs; i++)
+		if (sdev->hwq[i].queue)
+			sili_queue_fold_cycles(sdev->hwq[i].queue);
+	mutex_unlock(&sdev->hwq_lock);
+}
+
 /* No job runs and none will; waiters get an error. */
 static void sili_stop_queues(struct sili_device *sdev)
 {
@@ -206,11 +224,13 @@ void sili_device_unplug(struct sili_device *sdev)
 {
 	mutex_lock(&sdev->unplug_lock);
 	if (!drm_dev_is_unplugged(&sdev->drm)) {
+		sili_fold_cycles(sdev);
 		drm_dev_unplug(&sdev->drm);
 		sili_reset_halt(sdev);
 		/* Who waits for the device to stop using memory may go on. */
 		complete_all(&sdev->halted);
 		sili_stop_queues(sdev);
+		sili_watch_stop(sdev);
 		sili_irq_fini(sdev);
 		sili_vm_unplug_all(sdev);
 		sili_ttm_unplug(sdev);

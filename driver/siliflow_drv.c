@@ -2,9 +2,11 @@
 /* SiliFlow X1 accelerator: module, PCI driver, DRM driver, files. */
 #include <linux/idr.h>
 #include <linux/module.h>
+#include <linux/pm_runtime.h>
 
 #include <drm/drm_accel.h>
 #include <drm/drm_drv.h>
+#include <drm/drm_gem.h>
 #include <drm/drm_ioctl.h>
 
 #include "siliflow.h"
@@ -16,9 +18,16 @@ static DEFINE_IDA(sili_indices);
 static int sili_open(struct drm_device *drm, struct drm_file *file)
 {
 	struct sili_file *sfile = kzalloc(sizeof(*sfile), GFP_KERNEL);
+	int ret;
 
 	if (!sfile)
 		return -ENOMEM;
+	/* An open file keeps the device awake. */
+	ret = pm_runtime_resume_and_get(drm->dev);
+	if (ret) {
+		kfree(sfile);
+		return ret;
+	}
 	mutex_init(&sfile->lock);
 	xa_init_flags(&sfile->vms, XA_FLAGS_ALLOC1);
 	xa_init_flags(&sfile->queues, XA_FLAGS_ALLOC1);
@@ -33,10 +42,13 @@ static void sili_postclose(struct drm_device *drm, struct drm_file *file)
 	struct sili_vm *vm;
 	unsigned long i;
 
+	sili_gate_enter(to_sili(drm), false);
 	xa_for_each(&sfile->queues, i, queue)
 		sili_queue_close(queue);
 	xa_for_each(&sfile->vms, i, vm)
 		sili_vm_close(vm);
+	sili_gate_exit(to_sili(drm));
+	sili_put_power(to_sili(drm));
 	xa_destroy(&sfile->queues);
 	xa_destroy(&sfile->vms);
 	mutex_destroy(&sfile->lock);
@@ -59,12 +71,54 @@ static const struct drm_ioctl_desc sili_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(SILIFLOW_WAIT_VALUE, sili_ioctl_wait_value, 0),
 };
 
+/* Who waits for jobs does not need the device; the core's ioctls do not touch it. */
+static bool sili_ioctl_gated(unsigned int cmd)
+{
+	unsigned int nr = _IOC_NR(cmd);
+
+	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
+	       nr != DRM_COMMAND_BASE + DRM_SILIFLOW_BO_WAIT &&
+	       nr != DRM_COMMAND_BASE + DRM_SILIFLOW_WAIT_VALUE;
+}
+
+static long sili_ioctl_through(struct file *file, unsigned int cmd, unsigned long arg,
+			       long (*ioctl)(struct file *, unsigned int, unsigned long))
+{
+	struct drm_file *drm_file = file->private_data;
+	struct sili_device *sdev = to_sili(drm_file->minor->dev);
+	long ret;
+
+	if (!sili_ioctl_gated(cmd))
+		return ioctl(file, cmd, arg);
+	ret = sili_gate_enter(sdev, true);
+	if (ret)
+		return ret;
+	ret = ioctl(file, cmd, arg);
+	sili_gate_exit(sdev);
+	return ret;
+}
+
+static long sili_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return sili_ioctl_through(file, cmd, arg, drm_ioctl);
+}
+
+#ifdef CONFIG_COMPAT
+static long sili_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return sili_ioctl_through(file, cmd, arg, drm_compat_ioctl);
+}
+#endif
+
+/* DRM_ACCEL_FOPS with ioctls of our own. */
 static const struct file_operations sili_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
 	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.unlocked_ioctl = sili_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = sili_compat_ioctl,
+#endif
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
@@ -138,12 +192,16 @@ static int sili_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		ret = drm_dev_register(&sdev->drm, 0);
 	if (ret) {
 		sili_device_unplug(sdev);
+		sili_coredump_fini(sdev);
 		return dev_err_probe(&pdev->dev, ret, "cannot register\n");
 	}
 	dev_info(&pdev->dev, "X1 with %u MCUs, %llu MiB HBM, firmware %u.%u.%u, sili%u\n",
 		 sdev->num_mcus, sdev->hbm_bytes >> 20, sili_read(sdev, X1_REG_FW_VERSION) >> 16,
 		 sili_read(sdev, X1_REG_FW_VERSION) >> 8 & 0xff,
 		 sili_read(sdev, X1_REG_FW_VERSION) & 0xff, sdev->index);
+	/* For when the PCI core brings the function back after an error. */
+	pci_save_state(pdev);
+	sili_pm_init(sdev);
 	return 0;
 }
 
@@ -151,8 +209,13 @@ static void sili_remove(struct pci_dev *pdev)
 {
 	struct sili_device *sdev = pci_get_drvdata(pdev);
 
+	sili_pm_fini(sdev);
+	cancel_delayed_work_sync(&sdev->aer_work);
 	sili_device_unplug(sdev);
+	/* Who waits at the gate sees that the device has gone. */
+	sili_thaw(sdev);
 	cancel_work_sync(&sdev->reset_work);
+	sili_coredump_fini(sdev);
 }
 
 static const struct pci_device_id sili_ids[] = {
@@ -167,20 +230,22 @@ static struct pci_driver sili_pci_driver = {
 	.probe = sili_probe,
 	.remove = sili_remove,
 	.shutdown = sili_remove,
+	.err_handler = &sili_err_handlers,
+	.driver.pm = pm_ptr(&sili_pm_ops),
 };
 
-static int __init sili_init(void)
+static int __init sili_module_init(void)
 {
 	return pci_register_driver(&sili_pci_driver);
 }
-module_init(sili_init);
+module_init(sili_module_init);
 
-static void __exit sili_exit(void)
+static void __exit sili_module_exit(void)
 {
 	pci_unregister_driver(&sili_pci_driver);
 	sili_queue_drain_module();
 }
-module_exit(sili_exit);
+module_exit(sili_module_exit);
 
 MODULE_DESCRIPTION("SiliFlow X1 accelerator");
 MODULE_AUTHOR("SiliFlow X1 developers");

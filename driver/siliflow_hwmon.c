@@ -65,10 +65,11 @@ static int sili_hwmon_read(struct device *dev, enum hwmon_sensor_types type, u32
 	struct sili_device *sdev = dev_get_drvdata(dev);
 	int idx, ret;
 
-	if (!drm_dev_enter(&sdev->drm, &idx))
-		return -ENODEV;
+	ret = sili_enter(sdev, &idx);
+	if (ret)
+		return ret;
 	ret = sili_hwmon_get(sdev, type, attr, channel, val);
-	drm_dev_exit(idx);
+	sili_exit(sdev, idx);
 	return ret;
 }
 

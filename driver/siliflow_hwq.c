@@ -98,7 +98,7 @@ static void sili_hwq_emit(struct sili_hwq *hwq, struct sili_job *job)
  * @jobs: jobs with fences, which the slot takes a reference of
  * @num: number of jobs, for which there is room
  *
- * Return: 0; or the queue's error, with nothing done.
+ * Return: 0; or, with nothing done, the queue's error, or -EAGAIN in a reset.
  */
 int sili_hwq_run(struct sili_queue *queue, struct sili_job *const *jobs, u32 num)
 {
@@ -110,6 +110,8 @@ int sili_hwq_run(struct sili_queue *queue, struct sili_job *const *jobs, u32 num
 
 	spin_lock_irqsave(&hwq->lock, irqflags);
 	ret = queue->error;
+	if (!ret && hwq->held)
+		ret = -EAGAIN;
 	for (i = 0; i < num && !ret; i++) {
 		sili_hwq_emit(hwq, jobs[i]);
 		dma_fence_get(&jobs[i]->fence->base);
@@ -152,13 +154,40 @@ static void sili_hwq_signal(struct sili_hwq *hwq, u64 last, int error)
 void sili_hwq_complete(struct sili_hwq *hwq)
 {
 	unsigned long irqflags;
+	u64 done;
 
 	spin_lock_irqsave(&hwq->lock, irqflags);
-	if (!list_empty(&hwq->inflight))
-		sili_hwq_signal(hwq, readq(hwq->sdev->hbm + sili_fence_offset(hwq)), 0);
+	done = list_empty(&hwq->inflight) ? 0 : readq(hwq->sdev->hbm + sili_fence_offset(hwq));
+	/* All ones: the device has gone. */
+	if (done <= hwq->seqno)
+		sili_hwq_signal(hwq, done, 0);
 	spin_unlock_irqrestore(&hwq->lock, irqflags);
 	if (wq_has_sleeper(&hwq->value_wait))
 		wake_up_all(&hwq->value_wait);
+}
+
+/**
+ * sili_hwq_hold() - keep jobs from the ring, or let them
+ * @hwq: slot
+ * @hold: true also keeps the scheduler's
+ *
+ * Return: true if a job is on the device, completed ones aside.
+ */
+bool sili_hwq_hold(struct sili_hwq *hwq, bool hold)
+{
+	unsigned long irqflags;
+	bool busy;
+
+	if (hold)
+		drm_sched_wqueue_stop(&hwq->sched);
+	sili_hwq_complete(hwq);
+	spin_lock_irqsave(&hwq->lock, irqflags);
+	hwq->held = hold;
+	busy = !list_empty(&hwq->inflight);
+	spin_unlock_irqrestore(&hwq->lock, irqflags);
+	if (!hold)
+		drm_sched_wqueue_start(&hwq->sched);
+	return busy;
 }
 
 /**
@@ -204,6 +233,8 @@ static void sili_hwq_hang(struct sili_hwq *hwq)
 	u32 state;
 
 	drm_dbg(&sdev->drm, "queue %u: no progress\n", hwq->index);
+	trace_siliflow_reset(sdev->index, "queue", "no progress");
+	sili_coredump(sdev, "queue makes no progress", hwq->queue, false);
 	sili_queue_stop(hwq->queue, -ETIME, SILIFLOW_QUEUE_FAULTED);
 	sili_write(sdev, X1_REG_QUEUE(hwq->index) + X1_Q_CTRL, X1_Q_OP_RESET);
 	if (readl_poll_timeout(sdev->regs + X1_REG_QUEUE(hwq->index) + X1_Q_STATE, state,

@@ -63,8 +63,7 @@ static void sili_event_work(struct work_struct *work)
 		if (events & BIT_ULL(i))
 			sili_hwq_fault(&sdev->hwq[i]);
 	mutex_unlock(&sdev->hwq_lock);
-	if (sili_read(sdev, X1_REG_FW_STATE) == X1_FW_STATE_CRASHED)
-		sili_reset_schedule(sdev, "firmware crashed");
+	sili_fw_check(sdev);
 	drm_dev_exit(idx);
 }
 

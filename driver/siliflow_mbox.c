@@ -25,6 +25,12 @@ static int sili_mbox_errno(u32 status)
 	}
 }
 
+/* Answered, or never to be. */
+static bool sili_mbox_settled(struct sili_device *sdev)
+{
+	return !(sili_read(sdev, X1_REG_MBOX_STATUS) & X1_MBOX_BUSY) || !sili_fw_alive(sdev);
+}
+
 /**
  * sili_mbox_locked() - ask firmware, sdev->mbox_lock held
  * @sdev: device
@@ -49,9 +55,8 @@ int sili_mbox_locked(struct sili_device *sdev, enum x1_mbox_op op, const u32 *ar
 	for (i = 0; i < X1_MBOX_WORDS; i++)
 		sili_write(sdev, X1_REG_MBOX_REQ + 4 * i, m.word[i]);
 	sili_write(sdev, X1_REG_MBOX_SEND, 1);
-	if (!wait_event_timeout(sdev->wait,
-				!(sili_read(sdev, X1_REG_MBOX_STATUS) & X1_MBOX_BUSY),
-				SILI_MBOX_TIMEOUT))
+	wait_event_timeout(sdev->wait, sili_mbox_settled(sdev), SILI_MBOX_TIMEOUT);
+	if (sili_read(sdev, X1_REG_MBOX_STATUS) & X1_MBOX_BUSY)
 		return -ETIMEDOUT;
 	for (i = 0; i < X1_MBOX_WORDS; i++)
 		m.word[i] = sili_read(sdev, X1_REG_MBOX_RSP + 4 * i);
@@ -65,8 +70,9 @@ int sili_mbox_locked(struct sili_device *sdev, enum x1_mbox_op op, const u32 *ar
 /*
  * sili_mbox() - ask firmware
  *
- * As sili_mbox_locked(); a firmware that does not answer starts a reset of the
- * device. Also returns -ENODEV when the device has gone.
+ * As sili_mbox_locked(); firmware that does not answer is started again and
+ * asked once more, and if that does not help the device is reset. Also returns
+ * -ENODEV when the device has gone.
  */
 int sili_mbox(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32 num_args,
 	      u32 *reply)
@@ -77,6 +83,8 @@ int sili_mbox(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32
 		return -ENODEV;
 	mutex_lock(&sdev->mbox_lock);
 	ret = sili_mbox_locked(sdev, op, args, num_args, reply);
+	if (ret == -ETIMEDOUT && !sili_fw_restart(sdev, "firmware does not answer"))
+		ret = sili_mbox_locked(sdev, op, args, num_args, reply);
 	mutex_unlock(&sdev->mbox_lock);
 	if (ret == -ETIMEDOUT)
 		sili_reset_schedule(sdev, "firmware does not answer");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The device's state as text: what debugfs shows and a coredump keeps. The
- * caller is inside drm_dev_enter().
+ * caller is inside drm_dev_enter(). Recovery calls it: nothing here waits for
+ * memory, or for who may wait for a fence.
  */
 #include <linux/bitmap.h>
 
@@ -14,7 +15,7 @@
 
 void sili_print_device(struct sili_device *sdev, struct drm_printer *p)
 {
-	unsigned long *map = bitmap_zalloc(sdev->num_mcus, GFP_KERNEL);
+	unsigned long *map = bitmap_zalloc(sdev->num_mcus, GFP_NOWAIT);
 
 	drm_printf(p, "device: sili%u %s\n", sdev->index, dev_name(sdev->drm.dev));
 	drm_printf(p, "serial: %016llx\n", sdev->serial);
@@ -43,6 +44,22 @@ void sili_print_device(struct sili_device *sdev, struct drm_printer *p)
 	bitmap_free(map);
 }
 
+/* struct x1_fw_dump, where firmware has left one. */
+static void sili_print_fw_dump(struct sili_device *sdev, struct drm_printer *p)
+{
+	u32 i;
+
+	if (sili_read(sdev, X1_REG_FW_STATE) != X1_FW_STATE_CRASHED)
+		return;
+	mutex_lock(&sdev->index_lock);
+	for (i = 0; i < sizeof(struct x1_fw_dump) / sizeof(u32); i++) {
+		sili_write(sdev, X1_REG_FW_DUMP_INDEX, i);
+		drm_printf(p, "%s%08x%s", i % 8 ? " " : "dump: ",
+			   sili_read(sdev, X1_REG_FW_DUMP_DATA), i % 8 == 7 ? "\n" : "");
+	}
+	mutex_unlock(&sdev->index_lock);
+}
+
 void sili_print_firmware(struct sili_device *sdev, struct drm_printer *p)
 {
 	u32 i, n, version = sili_read(sdev, X1_REG_FW_VERSION);
@@ -56,7 +73,8 @@ void sili_print_firmware(struct sili_device *sdev, struct drm_printer *p)
 		   sili_read(sdev, X1_REG_FW_CRASH_CAUSE));
 	drm_printf(p, "heartbeat: %u\n", sili_read(sdev, X1_REG_FW_HEARTBEAT));
 	drm_printf(p, "log-head: %u\n", sili_read(sdev, X1_REG_FW_LOG_HEAD));
-	log = kcalloc(SILI_FW_LOG_ENTRIES, sizeof(*log), GFP_KERNEL);
+	sili_print_fw_dump(sdev, p);
+	log = kcalloc(SILI_FW_LOG_ENTRIES, sizeof(*log), GFP_NOWAIT);
 	if (!log)
 		return;
 	n = sili_fw_log_copy(sdev, log);
@@ -140,7 +158,10 @@ void sili_print_vms(struct sili_device *sdev, struct drm_printer *p)
 	lockdep_assert_held(&sdev->vm_lock);
 	list_for_each_entry(vm, &sdev->vms, link) {
 		drm_printf(p, "vm %u: root %#llx\n", vm->id, vm->root);
-		mutex_lock(&vm->lock);
+		if (!mutex_trylock(&vm->lock)) {
+			drm_puts(p, "  busy\n");
+			continue;
+		}
 		drm_gpuvm_for_each_va(va, &vm->base)
 			if (va != &vm->base.kernel_alloc_node)
 				drm_printf(p, "  %#llx..%#llx: buffer %#llx bytes, offset %#llx\n",

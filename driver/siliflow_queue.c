@@ -106,16 +106,20 @@ void sili_queue_fold_cycles(struct sili_queue *queue)
 
 /* ---- hardware ---- */
 
-static int sili_hwq_create(struct sili_queue *queue, const struct drm_siliflow_queue_create *args)
+union sili_queue_words {
+	struct x1_mbox_queue_create create;
+	u32 word[X1_MBOX_ARGS];
+};
+
+/* What firmware needs to know to start the slot of a queue. */
+static union sili_queue_words sili_queue_request(struct sili_queue *queue)
 {
+	const struct drm_siliflow_queue_create *args = &queue->args;
 	struct sili_hwq *hwq = queue->hwq;
 	u64 ring = queue->user ? args->ring_addr :
 				 SILI_KERNEL_DVA + (u64)hwq->index * SILI_RING_BYTES;
-	u64 budget = args->budget ?: sili_max_budget();
-	union {
-		struct x1_mbox_queue_create create;
-		u32 word[X1_MBOX_ARGS];
-	} req = { .create = {
+
+	return (union sili_queue_words){ .create = {
 		.ring_lo = lower_32_bits(ring),
 		.ring_hi = upper_32_bits(ring),
 		.rptr_lo = lower_32_bits(args->rptr_addr),
@@ -126,19 +130,48 @@ static int sili_hwq_create(struct sili_queue *queue, const struct drm_siliflow_q
 		.user_vm = queue->vm->id,
 		.mcu_first = args->mcu_first,
 		.mcu_count = args->mcu_count,
-		.budget_lo = lower_32_bits(budget),
-		.budget_hi = upper_32_bits(budget),
+		.budget_lo = lower_32_bits(args->budget),
+		.budget_hi = upper_32_bits(args->budget),
 		.vector = hwq->vector,
 		.queue = hwq->index,
 	} };
+}
 
-	return sili_mbox(queue->sdev, X1_MBOX_QUEUE_CREATE, req.word, X1_MBOX_ARGS, NULL);
+static void sili_queue_started(struct sili_queue *queue)
+{
+	struct sili_hwq *hwq = queue->hwq;
+
+	spin_lock_irq(&hwq->lock);
+	hwq->wptr = 0;
+	hwq->last_progress = 0;
+	queue->counting = true;
+	spin_unlock_irq(&hwq->lock);
+}
+
+/*
+ * sili_queue_restore() - start a queue's slot again after a reset
+ *
+ * The caller holds hwq_lock and mbox_lock, and the scheduler is stopped.
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_queue_restore(struct sili_queue *queue)
+{
+	union sili_queue_words req = sili_queue_request(queue);
+	int ret;
+
+	lockdep_assert_held(&queue->sdev->hwq_lock);
+	ret = sili_mbox_locked(queue->sdev, X1_MBOX_QUEUE_CREATE, req.word, X1_MBOX_ARGS, NULL);
+	if (!ret)
+		sili_queue_started(queue);
+	return ret;
 }
 
 /* Find a slot and start it. */
-static int sili_queue_start(struct sili_queue *queue, const struct drm_siliflow_queue_create *args)
+static int sili_queue_start(struct sili_queue *queue)
 {
 	struct sili_device *sdev = queue->sdev;
+	union sili_queue_words req;
 	struct sili_hwq *hwq;
 	u32 i;
 	int ret;
@@ -152,11 +185,10 @@ static int sili_queue_start(struct sili_queue *queue, const struct drm_siliflow_
 	}
 	hwq = &sdev->hwq[i];
 	queue->hwq = hwq;
-	hwq->wptr = 0;
-	hwq->last_progress = 0;
-	ret = sili_hwq_create(queue, args);
+	req = sili_queue_request(queue);
+	ret = sili_mbox(sdev, X1_MBOX_QUEUE_CREATE, req.word, X1_MBOX_ARGS, NULL);
 	if (!ret) {
-		queue->counting = true;
+		sili_queue_started(queue);
 		hwq->queue = queue;
 	} else if (ret != -ENODEV && ret != -ETIMEDOUT) {
 		ret = -EIO;
@@ -226,7 +258,10 @@ static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_v
 	drm_gpuvm_get(&vm->base);
 	drm_dev_get(&sdev->drm);
 	atomic_inc(&sili_queues_live);
-	ret = sili_queue_start(queue, args);
+	queue->args = *args;
+	if (!queue->args.budget)
+		queue->args.budget = sili_max_budget();
+	ret = sili_queue_start(queue);
 	if (ret) {
 		sili_queue_put(queue);
 		return ERR_PTR(ret);

@@ -259,9 +259,11 @@ static int sili_push(struct drm_file *file, struct sili_queue *queue, struct sil
 		     u32 num)
 {
 	bool direct = sili_direct(queue, entries, num);
-	int ret = queue->open ? READ_ONCE(queue->error) : -ENOENT;
+	int ret;
 	u32 i;
 
+again:
+	ret = queue->open ? READ_ONCE(queue->error) : -ENOENT;
 	for (i = 0; i < num && !direct && !ret; i++)
 		ret = sili_sched_prepare(file, queue, &entries[i]);
 	if (ret)
@@ -274,6 +276,11 @@ static int sili_push(struct drm_file *file, struct sili_queue *queue, struct sil
 	else
 		sili_push_sched(queue, entries, num);
 	sili_vm_end_jobs(queue->vm);
+	/* In a reset, after which the scheduler brings them. */
+	if (ret == -EAGAIN && direct) {
+		direct = false;
+		goto again;
+	}
 	return ret;
 }
 

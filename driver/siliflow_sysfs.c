@@ -62,15 +62,18 @@ static ssize_t health_show(struct device *dev, struct device_attribute *attr, ch
 {
 	struct sili_device *sdev = dev_get_drvdata(dev);
 	const char *health = "ok";
-	int idx;
+	int idx, ret;
 
-	if (!drm_dev_enter(&sdev->drm, &idx))
+	ret = sili_enter(sdev, &idx);
+	if (ret == -ENODEV)
 		return sysfs_emit(buf, "lost\n");
+	if (ret)
+		return ret;
 	if (sili_read(sdev, X1_REG_FW_STATE) != X1_FW_STATE_READY)
 		health = "firmware";
 	else if (sili_read(sdev, X1_REG_MCU_HEALTHY) != sdev->num_mcus)
 		health = "degraded";
-	drm_dev_exit(idx);
+	sili_exit(sdev, idx);
 	return sysfs_emit(buf, "%s\n", health);
 }
 
@@ -80,12 +83,13 @@ static ssize_t firmware_version_show(struct device *dev, struct device_attribute
 {
 	struct sili_device *sdev = dev_get_drvdata(dev);
 	u32 version;
-	int idx;
+	int idx, ret;
 
-	if (!drm_dev_enter(&sdev->drm, &idx))
-		return -ENODEV;
+	ret = sili_enter(sdev, &idx);
+	if (ret)
+		return ret;
 	version = sili_read(sdev, X1_REG_FW_VERSION);
-	drm_dev_exit(idx);
+	sili_exit(sdev, idx);
 	return sysfs_emit(buf, "%u.%u.%u\n", version >> 16, version >> 8 & 0xff, version & 0xff);
 }
 
@@ -96,12 +100,13 @@ static ssize_t utilization_show(struct device *dev, struct device_attribute *att
 {
 	struct sili_device *sdev = dev_get_drvdata(dev);
 	u32 permille;
-	int idx;
+	int idx, ret;
 
-	if (!drm_dev_enter(&sdev->drm, &idx))
-		return -ENODEV;
+	ret = sili_enter(sdev, &idx);
+	if (ret)
+		return ret;
 	permille = sili_read(sdev, X1_REG_UTIL_PERMILLE);
-	drm_dev_exit(idx);
+	sili_exit(sdev, idx);
 	return sysfs_emit(buf, "%u.%u\n", permille / 10, permille % 10);
 }
 
@@ -112,18 +117,18 @@ static ssize_t mcus_quarantined_show(struct device *dev, struct device_attribute
 {
 	struct sili_device *sdev = dev_get_drvdata(dev);
 	unsigned long *map;
-	ssize_t ret;
-	int idx;
+	int idx, ret;
 
 	map = bitmap_zalloc(sdev->num_mcus, GFP_KERNEL);
 	if (!map)
 		return -ENOMEM;
-	if (!drm_dev_enter(&sdev->drm, &idx)) {
+	ret = sili_enter(sdev, &idx);
+	if (ret) {
 		bitmap_free(map);
-		return -ENODEV;
+		return ret;
 	}
 	sili_mcu_health(sdev, map);
-	drm_dev_exit(idx);
+	sili_exit(sdev, idx);
 	bitmap_complement(map, map, sdev->num_mcus);
 	ret = sysfs_emit(buf, "%*pbl\n", sdev->num_mcus, map);
 	bitmap_free(map);

@@ -185,6 +185,52 @@ void sili_ttm_unplug(struct sili_device *sdev)
 	}
 }
 
+static vm_fault_t sili_ttm_fault_reserved(struct vm_fault *vmf, struct ttm_buffer_object *bo)
+{
+	pgprot_t prot = vmf->vma->vm_page_prot;
+	vm_fault_t ret;
+	int idx;
+
+	if (!drm_dev_enter(bo->base.dev, &idx))
+		return ttm_bo_vm_dummy_page(vmf, prot);
+	ret = ttm_bo_vm_fault_reserved(vmf, prot, TTM_BO_VM_NUM_PREFAULT);
+	drm_dev_exit(idx);
+	return ret;
+}
+
+/*
+ * sili_ttm_fault() - map a page of a buffer into a process
+ */
+vm_fault_t sili_ttm_fault(struct vm_fault *vmf)
+{
+	struct ttm_buffer_object *bo = vmf->vma->vm_private_data;
+	struct sili_device *sdev = to_sili(bo->base.dev);
+	vm_fault_t ret;
+
+	if (!sili_fault_enter(sdev))
+		return VM_FAULT_NOPAGE;
+	ret = ttm_bo_vm_reserve(bo, vmf);
+	if (!ret) {
+		ret = sili_ttm_fault_reserved(vmf, bo);
+		/* With the lock dropped already where it is to be tried again. */
+		if (ret != VM_FAULT_RETRY || vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+			dma_resv_unlock(bo->base.resv);
+	}
+	sili_fault_exit(sdev);
+	return ret;
+}
+
+/*
+ * sili_ttm_evict_hbm() - move all buffers to system memory, the system goes to sleep
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_ttm_evict_hbm(struct sili_device *sdev)
+{
+	return ttm_resource_manager_evict_all(&sdev->ttm,
+					      ttm_manager_type(&sdev->ttm, TTM_PL_VRAM));
+}
+
 static void sili_bo_places(u32 flags, struct ttm_place places[2], struct ttm_placement *placement)
 {
 	u32 n = 0;

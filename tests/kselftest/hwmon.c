@@ -23,7 +23,7 @@ FIXTURE_TEARDOWN(hwmon)
 
 static int read_text(const char *dir, const char *name, char *text, size_t size)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX + 64];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return util_read_file(path, text, size);
@@ -86,7 +86,7 @@ TEST_F(hwmon, energy_of_work)
 
 TEST_F(hwmon, read_only)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX + 64];
 
 	snprintf(path, sizeof(path), "%s/temp1_max", self->dir);
 	EXPECT_NE(0, util_write_file(path, "1000"));

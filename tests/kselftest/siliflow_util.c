@@ -286,6 +286,8 @@ int util_usable(void)
 		ret = util_run(&c, 1);
 		if (!ret && (c.data[0] != 0x5a5aa5a5 || c.data[15] != 0x5a5aa5a5 || c.data[16]))
 			ret = -EBADMSG;
+		/* Mappings would keep the file open. */
+		util_teardown(&c);
 	}
 	close(fd);
 	return ret;
