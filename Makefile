@@ -15,6 +15,7 @@ export X1_BUILD := $(BUILD)
 PREFIX  ?= /usr/local
 FIRMWARE_DIR ?= /lib/firmware
 RULES_DIR    ?= /lib/udev/rules.d
+MODPROBE_DIR ?= /lib/modprobe.d
 
 # $(call part,NAME,FOLDER,ARGUMENTS): make FOLDER if it has something to do.
 part = @$(MAKE) -q -C $(2) $(3) >/dev/null 2>&1 || \
@@ -29,6 +30,7 @@ help:
 	@echo 'Using it:'
 	@echo '  make vm         a shell in the guest, siliflow loaded (see also scripts/vm --help)'
 	@echo '  make bench      measure; writes build/bench/results.json'
+	@echo '  make deb        Debian packages: siliflow-dkms, siliflow-firmware, libsili1, …'
 	@echo '  make install    library, tools, firmware, module, udev rule [DESTDIR= PREFIX=]'
 	@echo
 	@echo 'Parts, each with what it needs:'
@@ -120,9 +122,13 @@ install: lib tools firmware module
 	@$(MAKE) -C tools O=$(BUILD)/tools PREFIX=$(PREFIX) install
 	install -D -m 644 $(BUILD)/firmware/x1-fw.bin $(DESTDIR)$(FIRMWARE_DIR)/siliflow/x1-fw.bin
 	install -D -m 644 -t $(DESTDIR)$(RULES_DIR) driver/*.rules
+	install -D -m 644 -t $(DESTDIR)$(MODPROBE_DIR) driver/*.conf
 	install -D -m 644 $(BUILD)/module/siliflow.ko \
 		$(DESTDIR)/lib/modules/$$(cat $(BUILD)/kernel/release)/updates/siliflow.ko
 	@[ -n "$(DESTDIR)" ] || depmod $$(cat $(BUILD)/kernel/release)
+
+deb: $(STAMP)/setup
+	@scripts/build-deb
 
 clean:
 	rm -rf $(filter-out $(addprefix $(BUILD)/,cache kernel image stamp log),$(wildcard $(BUILD)/*))
@@ -132,4 +138,4 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test bench lint fuzz install clean distclean
+	test bench lint fuzz install deb clean distclean

@@ -32,8 +32,8 @@
 extern "C" {
 #endif
 
-#define SILI_VERSION_MAJOR 0
-#define SILI_VERSION_MINOR 1
+#define SILI_VERSION_MAJOR 1
+#define SILI_VERSION_MINOR 0
 
 struct sili_device;
 struct sili_bo;
