@@ -96,17 +96,20 @@ const struct x1_fault_rec *x1_wg_fault(const struct x1_wg *wg)
 
 uint8_t *x1_wg_local(struct x1_wg *wg, int64_t addr, uint64_t len, bool write)
 {
-	if (addr >= 0 && addr <= (int64_t)X1_SPAD_BYTES && len <= X1_SPAD_BYTES - (uint64_t)addr) {
-		uint32_t end = (uint32_t)((uint64_t)addr + len);
+	/* Unsigned: what lies below an area's start is far above its end. */
+	uint64_t off = (uint64_t)addr;
+
+	if (off <= X1_SPAD_BYTES && len <= X1_SPAD_BYTES - off) {
+		uint32_t end = (uint32_t)(off + len);
 
 		if (write && end > wg->spad_used)
 			wg->spad_used = end;
-		return wg->spad + addr;
+		return wg->spad + off;
 	}
-	addr -= X1_ACC_ADDR;
-	if (addr >= 0 && addr <= (int64_t)X1_ACC_BYTES && len <= X1_ACC_BYTES - (uint64_t)addr) {
+	off -= X1_ACC_ADDR;
+	if (off <= X1_ACC_BYTES && len <= X1_ACC_BYTES - off) {
 		wg->acc_used |= write;
-		return wg->acc + addr;
+		return wg->acc + off;
 	}
 	return NULL;
 }
