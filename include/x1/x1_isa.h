@@ -196,6 +196,7 @@ enum x1_mm_field {
  * every format is integer and the op allows it). A source broadcasts as
  * X1_VEC_BCAST_*: ROW = one row of cols for all rows, COL = one element per
  * row (row stride apart), SCALAR = the immediate (FP32 bits) instead.
+ * Where an op has a second result it lies at S2_ADDR, rows S2_STRIDE apart.
  */
 enum x1_vec_field {
 	X1_VEC_OP = 0,		/* enum x1_vec_op */
@@ -210,7 +211,9 @@ enum x1_vec_field {
 	X1_VEC_S2_ADDR = 9,
 	X1_VEC_IMM1 = 10,	/* FP32 bits for a SCALAR s1 */
 	X1_VEC_IMM2 = 11,	/* FP32 bits for a SCALAR s2 */
-	X1_VEC_FIELDS = 12,
+	X1_VEC_PARAM = 12,	/* of the op, signed; 0 where it has none */
+	X1_VEC_PARAM2 = 13,
+	X1_VEC_FIELDS = 14,
 };
 
 #define X1_VEC_BCAST_NONE	0u
@@ -259,9 +262,20 @@ enum x1_vec_op {
 	X1_VEC_RSUMSQ = 42,
 	X1_VEC_RAMAX = 43,
 	X1_VEC_RARGMAX = 44,	/* lowest index of the maximum, INT32 */
+	X1_VEC_RSUMSQD = 45,	/* sum of (s0 - s1)^2 */
+	X1_VEC_RMIN = 46,
 	/* data movement */
-	X1_VEC_TRANSPOSE = 48,	/* dst is cols x rows, equal formats of whole bytes */
+	X1_VEC_TRANSPOSE = 48,	/* dst is cols x rows, equal formats */
 	X1_VEC_IOTA = 49,	/* dst[r][c] = c, INT32 or FP32, + s1 SCALAR start */
+	X1_VEC_GATHER = 50,	/* dst[r] = s0[s1[r]]; s1: INT32, one per row; PARAM: rows of s0 */
+	X1_VEC_SCATTER_ADD = 51, /* dst[s1[r]] += s0[r], r rising; PARAM: rows of dst */
+	X1_VEC_TOPK = 52,	/* PARAM largest of each row; their INT32 indices at S2_ADDR */
+	X1_VEC_MASK = 53,	/* s0 where r + PARAM - PARAM2 < c <= r + PARAM, else IMM1 */
+	/* fused */
+	X1_VEC_EXPSUM = 56,	/* dst = exp(s0 * IMM2 - s1), FP32 sums of rows at S2_ADDR */
+	X1_VEC_QUANT = 57,	/* PARAM: enum x1_scale_mode; scales to S2_ADDR, IMM1: per tensor */
+	X1_VEC_DEQUANT = 58,	/* s0 with scales from S2_ADDR, as QUANT wrote them */
+	X1_VEC_OP_COUNT = 59,
 };
 
 #endif /* X1_ISA_H */

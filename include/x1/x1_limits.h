@@ -81,6 +81,8 @@
 #define X1_PREFETCH_MAX_BYTES	(16u << 20)
 #define X1_MM_MAX_K		(1u << 20)
 #define X1_VEC_MAX_ELEMS	(1u << 18)	/* rows * cols */
+#define X1_VEC_MAX_ROW		16384u		/* cols of a reduction, EXPSUM or TOPK */
+#define X1_VEC_MAX_TOPK		64u
 
 /* Device virtual addresses. */
 #define X1_DVA_BITS		48

@@ -118,6 +118,8 @@ static void vec_desc(struct fz_in *in, struct x1_desc *d)
 	uint32_t fmts = fz_u32(in), cols = 1 + fz_u8(in);
 
 	d->f[X1_VEC_OP] = fz_u8(in) % 64;
+	if (d->f[X1_VEC_OP] >= X1_VEC_GATHER)
+		d->f[X1_VEC_PARAM] = 1 + fz_u8(in) % 8;
 	d->f[X1_VEC_ROWS] = 1 + fz_u8(in) % 16;
 	d->f[X1_VEC_COLS] = cols;
 	for (unsigned int i = 0; i < 4; i++) {

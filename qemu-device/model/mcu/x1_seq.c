@@ -59,7 +59,9 @@ static const struct {
 /* Descriptor fields that are signed where they are immediate. */
 static bool field_is_signed(unsigned int op, uint32_t i)
 {
-	if (op == X1_OP_MM || op == X1_OP_VEC)
+	if (op == X1_OP_VEC)
+		return i == X1_VEC_PARAM || i == X1_VEC_PARAM2;
+	if (op == X1_OP_MM)
 		return false;
 	return (i >= X1_DMA_DIL0 && i < X1_DMA_BOUND0) ||
 	       (i >= X1_DMA_MSTRIDE1 && i < X1_DMA_LSTRIDE1);

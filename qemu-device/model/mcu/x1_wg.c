@@ -27,7 +27,7 @@ struct x1_wg *x1_wg_new(void)
 	if (!wg)
 		return NULL;
 	wg->ws = x1_mm_ws_new();
-	wg->tmp = malloc(4 * X1_VEC_CHUNK * sizeof(float));
+	wg->tmp = malloc(X1_WG_TMP_FLOATS * sizeof(float));
 	/* calloc: pages that no program touches cost nothing. */
 	wg->spad = calloc(1, X1_SPAD_BYTES);
 	wg->acc_storage = calloc(1, X1_ACC_BYTES + LINE);

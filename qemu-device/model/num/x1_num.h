@@ -151,4 +151,16 @@ void x1_vec_int(unsigned int op, int32_t *dst, const int32_t *a, const int32_t *
 		const int32_t *c, size_t n);
 int32_t x1_vec_reduce_int(unsigned int op, const int32_t *a, size_t n);
 
+/* FP32 bits of the largest magnitude of flushed values; a NaN is above all. */
+uint32_t x1_vec_amax(const float *a, size_t n);
+/* A block's scale code; returns what its elements are multiplied with. */
+float x1_quant_scale(enum x1_scale_mode mode, enum x1_format fmt, float amax, float tensor,
+		     uint32_t *code);
+/* What a scale's code multiplies elements with, exact. */
+double x1_dequant_scale(enum x1_scale_mode mode, uint32_t code, float tensor);
+/* x = x * s for a value s of FP32 or a power of two, one rounding. */
+void x1_vec_scale(float *x, double s, size_t n);
+/* Indices of the k (up to X1_VEC_MAX_TOPK, up to n) largest, in the manual's order. */
+void x1_vec_topk(const float *a, uint32_t n, uint32_t k, uint32_t *index);
+
 #endif /* X1_NUM_H */

@@ -93,13 +93,14 @@ static uint32_t argmax(const float *a, size_t n)
 
 /*
  * Lane l takes elements l, l + 64, .. in rising order; then lane l takes lane
- * l + 32, 16, .. 1. A maximum starts from -inf, the others from +0.
+ * l + 32, 16, .. 1. A maximum starts from -inf, a minimum from
+ * +inf, the others from +0.
  */
 uint32_t x1_vec_reduce(unsigned int op, const float *a, size_t n)
 {
 	const struct x1_vec_path *path = x1_mm_path()->vec;
 	float lane[X1_VEC_STEP], t[X1_VEC_STEP];
-	float start = op == X1_VEC_RMAX ? -INFINITY : 0.0f;
+	float start = op == X1_VEC_RMAX ? -INFINITY : op == X1_VEC_RMIN ? INFINITY : 0.0f;
 	unsigned int tree = op == X1_VEC_RSUMSQ ? X1_VEC_RSUM : op;
 	uint32_t fp, r;
 
@@ -149,6 +150,11 @@ bool x1_vec_has_int(unsigned int op)
 	case X1_VEC_RSUMSQ:
 	case X1_VEC_RAMAX:
 	case X1_VEC_RARGMAX:
+	case X1_VEC_RSUMSQD:
+	case X1_VEC_RMIN:
+	case X1_VEC_GATHER:
+	case X1_VEC_SCATTER_ADD:
+	case X1_VEC_MASK:
 		return true;
 	default:
 		return false;
@@ -206,7 +212,7 @@ void x1_vec_int(unsigned int op, int32_t *dst, const int32_t *a, const int32_t *
 
 int32_t x1_vec_reduce_int(unsigned int op, const int32_t *a, size_t n)
 {
-	uint32_t r = op == X1_VEC_RMAX ? 0x80000000u : 0;
+	uint32_t r = op == X1_VEC_RMAX ? 0x80000000u : op == X1_VEC_RMIN ? 0x7fffffffu : 0;
 	size_t best = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -220,6 +226,8 @@ int32_t x1_vec_reduce_int(unsigned int op, const int32_t *a, size_t n)
 			r += x * x;
 		else if (op == X1_VEC_RMAX)
 			r = a[i] > (int32_t)r ? x : r;
+		else if (op == X1_VEC_RMIN)
+			r = a[i] < (int32_t)r ? x : r;
 		else /* RAMAX: unsigned, |INT32_MIN| is the largest */
 			r = int_abs(x) > r ? int_abs(x) : r;
 	}

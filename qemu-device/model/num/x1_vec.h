@@ -15,7 +15,7 @@ struct x1_vec_path {
 		       const float *restrict b);
 	void (*ternary)(unsigned int op, float *restrict y, const float *restrict a,
 			const float *restrict b, const float *restrict c);
-	/* Lane by lane: y = y + a, max(y, a), y + a * a, max(y, |a|). */
+	/* Lane by lane: y = y + a, max(y, a), min(y, a), y + a * a, max(y, |a|). */
 	void (*reduce)(unsigned int op, float *restrict y, const float *restrict a);
 };
 

@@ -210,6 +210,9 @@ static void reduce(unsigned int op, float *restrict y, const float *restrict a)
 	case X1_VEC_RMAX:
 		EACH(maximum(y[i], x[i]));
 		break;
+	case X1_VEC_RMIN:
+		EACH(minimum(y[i], x[i]));
+		break;
 	case X1_VEC_RSUMSQ:
 		EACH(V_FMA(x[i], x[i], y[i]));
 		break;

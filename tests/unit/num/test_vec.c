@@ -334,7 +334,7 @@ static uint32_t oracle_reduce(unsigned int op, const float *a, size_t n)
 	size_t best = 0;
 
 	for (unsigned int l = 0; l < 64; l++) {
-		lane[l] = op == X1_VEC_RMAX ? -INFINITY : 0;
+		lane[l] = op == X1_VEC_RMAX ? -INFINITY : op == X1_VEC_RMIN ? INFINITY : 0;
 		for (size_t i = l; i < n; i += 64) {
 			float x = flush(a[i]);
 
@@ -342,6 +342,8 @@ static uint32_t oracle_reduce(unsigned int op, const float *a, size_t n)
 				lane[l] = oracle_fma(x, 1, lane[l]);
 			else if (op == X1_VEC_RSUMSQ)
 				lane[l] = oracle_fma(x, x, lane[l]);
+			else if (op == X1_VEC_RMIN)
+				lane[l] = -oracle_max(-lane[l], -x);
 			else
 				lane[l] = oracle_max(lane[l], op == X1_VEC_RMAX ? x : fabsf(x));
 		}
@@ -350,7 +352,8 @@ static uint32_t oracle_reduce(unsigned int op, const float *a, size_t n)
 		for (unsigned int l = 0; l < half; l++)
 			lane[l] = op == X1_VEC_RSUM || op == X1_VEC_RSUMSQ
 					  ? oracle_fma(lane[l], 1, lane[l + half])
-					  : oracle_max(lane[l], lane[l + half]);
+				  : op == X1_VEC_RMIN ? -oracle_max(-lane[l], -lane[l + half])
+						      : oracle_max(lane[l], lane[l + half]);
 	if (op != X1_VEC_RARGMAX)
 		return u32(canonical(lane[0]));
 	for (size_t i = n; i-- > 0;) {
@@ -363,14 +366,14 @@ static uint32_t oracle_reduce(unsigned int op, const float *a, size_t n)
 	return (uint32_t)best;
 }
 
-/* REQ-NUM-025: the order of a sum, and what NaN and zeros do in maxima. */
+/* REQ-NUM-025, -027: the order of a sum, and what NaN and zeros do in maxima. */
 static void test_reductions(void **state)
 {
 	static float a[700];
 
 	(void)state;
-	for (unsigned int op = X1_VEC_RSUM; op <= X1_VEC_RARGMAX; op++) {
-		for (unsigned int round = 0; round < 700; round++) {
+	for (unsigned int op = X1_VEC_RSUM; op <= X1_VEC_RMIN; op++) {
+		for (unsigned int round = 0; op != X1_VEC_RSUMSQD && round < 700; round++) {
 			size_t n = 1 + (round < 200 ? round : rnd() % 700);
 			uint32_t got, want;
 
@@ -430,6 +433,8 @@ static void test_integers(void **state)
 	assert_int_equal(x1_vec_reduce_int(X1_VEC_RMAX, a + 1, 5), 70000);
 	assert_int_equal(x1_vec_reduce_int(X1_VEC_RMAX, a + 1, 1), INT32_MIN);
 	assert_int_equal(x1_vec_reduce_int(X1_VEC_RAMAX, a, 6), INT32_MIN);
+	assert_int_equal(x1_vec_reduce_int(X1_VEC_RMIN, c, 6), 10);
+	assert_int_equal(x1_vec_reduce_int(X1_VEC_RMIN, a, 6), INT32_MIN);
 	assert_int_equal(x1_vec_reduce_int(X1_VEC_RAMAX, b, 3), 7);
 	assert_int_equal(x1_vec_reduce_int(X1_VEC_RARGMAX, a + 1, 5), 2);
 	assert_int_equal(x1_vec_reduce_int(X1_VEC_RARGMAX, c, 6), 5);
