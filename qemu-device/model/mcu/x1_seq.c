@@ -316,24 +316,6 @@ static void jump(struct x1_wg *wg, uint32_t target)
 	wg->pc = target;
 }
 
-static bool loop_begin(struct x1_wg *wg, const struct x1_insn *in)
-{
-	uint64_t count = in->op == X1_OP_LOOP
-				 ? wg->reg[in->ra]
-				 : in->rd | (uint32_t)in->ra << 8 | (uint32_t)in->rb << 16;
-	uint32_t end = (uint32_t)in->imm;
-
-	if (!count) {
-		jump(wg, end);
-		return true;
-	}
-	if (wg->num_loops == X1_LOOP_DEPTH)
-		return x1_wg_raise(wg, X1_FAULT_ILLEGAL, X1_UNIT_SEQ, wg->pc, count);
-	wg->loop[wg->num_loops++] = (struct x1_loop){wg->pc + 1, end, count};
-	wg->pc++;
-	return true;
-}
-
 /* After the last instruction of a body: back, or out of it (and of outer ones). */
 static void loop_end(struct x1_wg *wg)
 {
@@ -346,6 +328,28 @@ static void loop_end(struct x1_wg *wg)
 		}
 		wg->num_loops--;
 	}
+}
+
+static bool loop_begin(struct x1_wg *wg, const struct x1_insn *in)
+{
+	uint64_t count = in->op == X1_OP_LOOP
+				 ? wg->reg[in->ra]
+				 : in->rd | (uint32_t)in->ra << 8 | (uint32_t)in->rb << 16;
+	uint32_t end = (uint32_t)in->imm;
+
+	/* A body ends inside the body around it. */
+	if (wg->num_loops && end > wg->loop[wg->num_loops - 1].end)
+		return x1_wg_raise(wg, X1_FAULT_OPERAND, X1_UNIT_SEQ, wg->pc, end);
+	if (!count) {
+		wg->pc = end;
+		loop_end(wg);
+		return true;
+	}
+	if (wg->num_loops == X1_LOOP_DEPTH)
+		return x1_wg_raise(wg, X1_FAULT_OPERAND, X1_UNIT_SEQ, wg->pc, count);
+	wg->loop[wg->num_loops++] = (struct x1_loop){wg->pc + 1, end, count};
+	wg->pc++;
+	return true;
 }
 
 static void trace_access(struct x1_wg *wg, struct x1_mem *mem, const struct x1_insn *in,
@@ -599,6 +603,9 @@ static enum step step(struct x1_wg *wg, struct x1_mem *mem, const struct x1_insn
 	sems_take(wg, in->wait);
 	if (!sems_signal(wg, in, X1_UNIT_SEQ, wg->pc))
 		return STEP_FAULT;
+	/* A signal may have set engines free. */
+	if ((in->sig[0] || in->sig[1]) && !drain(wg, mem))
+		return STEP_FAULT;
 	if (in->op == X1_OP_END)
 		return STEP_DONE;
 	if (in->op >= X1_OP_JMP && in->op <= X1_OP_BGEU) {
@@ -618,8 +625,7 @@ static enum step step(struct x1_wg *wg, struct x1_mem *mem, const struct x1_insn
 	}
 	wg->pc++;
 	loop_end(wg);
-	/* A signal may have set engines free. */
-	return !(in->sig[0] || in->sig[1]) || drain(wg, mem) ? STEP_ON : STEP_FAULT;
+	return STEP_ON;
 }
 
 enum x1_wg_status x1_wg_run(struct x1_wg *wg, struct x1_mem *mem)
