@@ -43,6 +43,7 @@ help:
 	@echo
 	@echo 'Working on it:'
 	@echo '  make lint       licences, style, warnings of two compilers, sparse'
+	@echo '  make coverage   docs/manual/coverage.md, from the tests of MATRIX'
 	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
 	@echo
@@ -110,6 +111,9 @@ bench: guest lib
 	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
 	@tests/bench/run
 
+coverage: $(STAMP)/setup
+	@$(MAKE) -C tests/unit/num O=$(BUILD)/tests/unit/num coverage
+
 lint: qemu kernel
 	@scripts/lint
 
@@ -138,4 +142,4 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test bench lint fuzz install deb clean distclean
+	test bench coverage lint fuzz install deb clean distclean
