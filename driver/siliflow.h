@@ -221,8 +221,6 @@ struct sili_device {
 	struct workqueue_struct *submit_wq;
 	/** @preempt_wq: suspends user queues; others wait for it to free memory */
 	struct workqueue_struct *preempt_wq;
-	/** @timeout: without progress, in jiffies */
-	unsigned long timeout;
 	/** @unplug_lock: unplugging happens once */
 	struct mutex unplug_lock;
 	/** @halted: after unplugging the device does nothing any more */

@@ -23,9 +23,14 @@
 static_assert(2 * (SILI_MAX_DIRECT + SILI_MAX_SCHED) <= SILI_RING_ENTRIES - 2);
 
 static unsigned int timeout_ms = 10000;
-module_param(timeout_ms, uint, 0444);
+module_param(timeout_ms, uint, 0644);
 MODULE_PARM_DESC(timeout_ms,
 		 "A queue without progress for this time is reset (ms, default 10000, at least 100)");
+
+static unsigned long sili_timeout(void)
+{
+	return msecs_to_jiffies(max(READ_ONCE(timeout_ms), SILI_MIN_TIMEOUT_MS));
+}
 
 /* ---- fences of jobs ---- */
 
@@ -120,7 +125,7 @@ int sili_hwq_run(struct sili_queue *queue, struct sili_job *const *jobs, u32 num
 		wmb(); /* ring before doorbell */
 		sili_write(sdev, sdev->db_offset + hwq->index * sdev->db_stride + X1_DB_WPTR,
 			   hwq->wptr);
-		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sdev->timeout);
+		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sili_timeout());
 	}
 	spin_unlock_irqrestore(&hwq->lock, irqflags);
 	return ret;
@@ -265,7 +270,7 @@ static void sili_hwq_watchdog(struct work_struct *work)
 	hwq->last_progress = progress;
 	drm_dev_exit(idx);
 	if (READ_ONCE(hwq->num_inflight))
-		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sdev->timeout);
+		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sili_timeout());
 }
 
 /*
@@ -346,7 +351,6 @@ int sili_hwq_init(struct sili_device *sdev)
 	sdev->hwq = drmm_kcalloc(&sdev->drm, sdev->num_hwqs, sizeof(*sdev->hwq), GFP_KERNEL);
 	if (!sdev->hwq)
 		return -ENOMEM;
-	sdev->timeout = msecs_to_jiffies(max(timeout_ms, SILI_MIN_TIMEOUT_MS));
 	context = dma_fence_context_alloc(sdev->num_hwqs);
 	for (i = 0; i < sdev->num_hwqs; i++) {
 		struct sili_hwq *hwq = &sdev->hwq[i];

@@ -29,10 +29,15 @@ static void sili_free_job(struct drm_sched_job *base)
 {
 	struct sili_job *job = to_sili_job(base);
 	struct sili_hwq *hwq = job->queue->hwq;
+	bool started = job->started;
 
-	if (job->started && atomic_dec_and_test(&hwq->running))
-		wake_up_all(&hwq->wait);
+	/*
+	 * Who ends the queue waits for the started ones, so the device does not
+	 * go with this job's reference: it could not be freed from here.
+	 */
 	sili_job_free(job);
+	if (started && atomic_dec_and_test(&hwq->running))
+		wake_up_all(&hwq->wait);
 }
 
 static const struct drm_sched_backend_ops sili_sched_ops = {

@@ -346,16 +346,17 @@ void sili_userq_setup(struct sili_hwq *hwq)
 
 static int sili_wait_look(struct sili_queue *queue, u64 __user *ptr, u64 value)
 {
-	u64 now;
-
 	/* The error first: what it wrote before it stopped counts. */
 	int error = READ_ONCE(queue->error);
+	u64 now;
 
 	if (get_user(now, ptr))
 		return -EFAULT;
 	if (now >= value)
 		return 0;
-	return error ? -EIO : -EAGAIN;
+	if (!error)
+		return -EAGAIN;
+	return error == -ENODEV ? error : -EIO;
 }
 
 static int sili_wait_value(struct sili_queue *queue, u64 __user *ptr, u64 value, long timeout)

@@ -272,6 +272,20 @@ void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns)
 		.grid = { 1, 1, 1 } } };
 }
 
+int util_param(const char *name, unsigned long long value)
+{
+	char path[128];
+	FILE *f;
+	int ret;
+
+	snprintf(path, sizeof(path), "/sys/module/siliflow/parameters/%s", name);
+	f = fopen(path, "w");
+	if (!f)
+		return -errno;
+	ret = fprintf(f, "%llu", value) < 0 ? -EIO : 0;
+	return fclose(f) ? -errno : ret;
+}
+
 int util_usable(void)
 {
 	struct util_ctx c;

@@ -92,6 +92,9 @@ void util_cmd_wait(struct util_ctx *c, unsigned int i, uint32_t word, uint64_t v
 /* LAUNCH of c->prog's first n instructions on a grid of one. */
 void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns);
 
+/* A parameter of the module; needs root. */
+int util_param(const char *name, unsigned long long value);
+
 /* Is the device still there for a new user? 0, or the first error. */
 int util_usable(void);
 

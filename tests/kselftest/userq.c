@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* User queues: ring and doorbell are the process's own, see QUEUE_CREATE and WAIT_VALUE. */
+#include <libgen.h>
+#include <limits.h>
+#include <sys/wait.h>
+
 #include "kselftest_harness.h"
 #include "siliflow_util.h"
 #include <x1/x1_regs.h>
@@ -450,6 +454,40 @@ TEST_F(userq, bad_wait)
 	ASSERT_EQ(0, util_setup(&c, self->fd));
 	BAD(-EINVAL, queue, c.queue);
 #undef BAD
+}
+
+/* The device goes while the queue runs, and somebody sleeps until it has done something. */
+TEST_F(userq, unbind)
+{
+	struct userq *u = &self->u;
+	int status, ret = -1;
+	char path[PATH_MAX];
+	pid_t child;
+
+	ASSERT_EQ(0, util_glob(UTIL_DRIVER "/0000:*", path));
+	push(u, &(union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = 1 } });
+	ring(u);
+	child = fork();
+	if (!child)
+		_exit(-wait_value(u, fence_word(u, 0), 1, 60000));
+	ASSERT_LT(0, child);
+	EXPECT_EQ(-ETIME, wait_value(u, fence_word(u, 0), 1, 100));
+	ASSERT_EQ(0, util_write_file(UTIL_DRIVER "/unbind", basename(path)));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == ENODEV);
+	EXPECT_EQ(-ENODEV, wait_value(u, fence_word(u, 0), 1, 0));
+	/* The doorbell is a page like any other now. */
+	ring(u);
+	EXPECT_EQ(u->wptr, u->doorbell[X1_DB_WPTR / 4]);
+	ASSERT_EQ(0, util_write_file(UTIL_DRIVER "/bind", basename(path)));
+	/* udev makes the node. */
+	for (int i = 0; i < 100 && ret; i++) {
+		ret = util_usable();
+		if (ret)
+			usleep(100000);
+	}
+	EXPECT_EQ(0, ret);
 }
 
 /* The process goes while its queue runs. */
