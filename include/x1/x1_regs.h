@@ -167,6 +167,27 @@
 #define X1_REG_GATE_LO		0x0260
 #define X1_REG_GATE_HI		0x0264
 
+/*
+ * Timeline (x1_timeline.h): a ring of 2^LOG2 events of 16 bytes in HBM. ADDR and
+ * LOG2 are fixed while MASK is not 0; the first bits set in MASK start at HEAD 0.
+ */
+#define X1_REG_TL_ADDR_LO	0x0280	/* HBM offset, 64-byte aligned */
+#define X1_REG_TL_ADDR_HI	0x0284
+#define X1_REG_TL_LOG2		0x0288	/* X1_TL_MIN_LOG2..X1_TL_MAX_LOG2 */
+#define X1_REG_TL_MASK		0x028c	/* X1_TL_MASK() of what is recorded; 0 = off */
+#define X1_REG_TL_HEAD_LO	0x0290	/* events written */
+#define X1_REG_TL_HEAD_HI	0x0294
+#define X1_REG_TL_TAIL_LO	0x0298	/* events that software has read */
+#define X1_REG_TL_TAIL_HI	0x029c
+#define X1_REG_TL_LOST_LO	0x02a0	/* events for which there was no room */
+#define X1_REG_TL_LOST_HI	0x02a4
+
+/* Counters of one MCU since the model began: 64-bit pairs (manual: Time). */
+#define X1_REG_MCU_PERF_INDEX	0x02c0
+#define X1_REG_MCU_PERF_WGS	0x02c8	/* work-groups */
+#define X1_REG_MCU_PERF_CYCLES	0x02d0	/* occupied */
+#define X1_REG_MCU_PERF_BUSY(e)	(0x02d8 + (e) * 8)	/* enum x1_engine */
+
 /* Per-queue blocks. */
 #define X1_REG_QUEUE(q)		(0x4000u + (q) * X1_Q_STRIDE)
 #define X1_Q_STRIDE		0x100u

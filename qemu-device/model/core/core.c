@@ -201,7 +201,7 @@ static void device_reset(struct x1_core *core)
 	core->mbox_busy = 0;
 	core->inv_vm = core->inv_done = core->inv_count = core->inv_head = 0;
 	core->inv_addr = core->inv_len = 0;
-	core->vm_index = core->vm_ctrl = core->mcu_index = 0;
+	core->vm_index = core->vm_ctrl = core->mcu_index = core->mcu_perf_index = 0;
 	core->vm_root_reg = 0;
 	core->latch_clock_hi = core->latch_time_hi = 0;
 	x1_set_throttle(core, 0);
@@ -213,6 +213,7 @@ static void device_reset(struct x1_core *core)
 		core->healthy[m / 64] |= 1ull << m % 64;
 	core->num_healthy = core->coop_free = core->cfg.mcus;
 	core->energy_core_pj = core->energy_pkg_pj = 0;
+	core->timeline = (struct x1_timeline){0};
 	core->active = 0;
 	core->vm_gen++;
 	core->fence_next = 0;
@@ -315,10 +316,13 @@ int x1_core_new(struct x1_core **out, const struct x1_core_config *cfg, void *hb
 		};
 
 		core->time = x1_time_new(&p);
-		if (core->time)
+		if (core->time) {
+			x1_time_tracer(core->time)->flush = x1_timeline_flush;
+			x1_time_tracer(core->time)->arg = core;
 			x1_time_power(core->time, &core->power);
-		else
+		} else {
 			ret = -ENOMEM;
+		}
 		core->idle_mw = core->power.package_mw;
 	}
 	if (!ret)

@@ -133,6 +133,7 @@ static void settle(struct x1_queue *q)
 		q->fault_info = X1_FAULT_INFO(q->fault.code, q->fault.access, q->fault.unit,
 					      q->fault.mcu);
 		x1_queue_expect(q);
+		x1_timeline_fault(core, q->id, q->fault.code, q->fault.mcu);
 		x1_irq_qevent(core, q);
 		x1_mgmt_irq(core, X1_MC_IRQ_FAULT);
 	} else if (q->state == X1_Q_STATE_SUSPENDING) {

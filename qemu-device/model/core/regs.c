@@ -395,6 +395,34 @@ static void write_health(struct x1_core *core, uint32_t off, uint32_t val)
 		x1_tm_post(core, (struct x1_tm_op){.kind = X1_TM_HEALTH, .queue = m, .a = val});
 }
 
+/* ---- counters of an MCU ---- */
+
+#define MCU_PERF_END X1_REG_MCU_PERF_BUSY(X1_ENGINE_COUNT)
+
+static void write_mcu_perf_index(struct x1_core *core, uint32_t off, uint32_t val)
+{
+	(void)off;
+	core->mcu_perf_index = val;
+}
+
+static uint32_t read_mcu_perf(struct x1_core *core, uint32_t off)
+{
+	struct x1_mcu_perf p;
+	uint64_t v;
+
+	if (core->mcu_perf_index >= core->cfg.mcus)
+		return 0;
+	x1_time_mcu_perf(core->time, core->mcu_perf_index, &p);
+	switch (off & ~4u) {
+	case X1_REG_MCU_PERF_WGS: v = p.work_groups; break;
+	case X1_REG_MCU_PERF_CYCLES: v = p.cycles; break;
+	default: v = p.busy[(off - X1_REG_MCU_PERF_BUSY(0)) / 8]; break;
+	}
+	return off & 4 ? HI(v) : LO(v);
+}
+
+_Static_assert(X1_REG_MCU_PERF_WGS % 8 == 0 && MCU_PERF_END <= X1_REG_QUEUE(0), "aligned pairs");
+
 static uint32_t read_gate(struct x1_core *core, uint32_t off)
 {
 	return off == X1_REG_GATE_HI ? HI(core->gate) : LO(core->gate);
@@ -469,6 +497,18 @@ static const struct reg table[] = {
 	{.off = X1_REG_MCU_INDEX, .access = RW, .write = write_mcu_index, FIELD(mcu_index)},
 	{.off = X1_REG_MCU_HEALTH, .access = MC, .read = read_health, .write = write_health},
 	{.off = X1_REG_MCU_HEALTHY, .access = RO, FIELD(num_healthy)},
+	{.off = X1_REG_TL_ADDR_LO, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_ADDR_HI, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_LOG2, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_MASK, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_HEAD_LO, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_HEAD_HI, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_TAIL_LO, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_TAIL_HI, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_LOST_LO, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_LOST_HI, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_MCU_PERF_INDEX, .access = RW, .write = write_mcu_perf_index,
+	 FIELD(mcu_perf_index)},
 	{.off = X1_REG_GATE_LO, .access = RW, .read = read_gate, .write = write_gate},
 	{.off = X1_REG_GATE_HI, .access = RW, .read = read_gate, .write = write_gate},
 };
@@ -501,6 +541,8 @@ uint32_t x1_reg_read(struct x1_core *core, uint32_t off)
 					 (off - X1_REG_QUEUE(0)) % X1_Q_STRIDE);
 	if (in_mbox(off, X1_REG_MBOX_REQ) || in_mbox(off, X1_REG_MBOX_RSP))
 		return read_mbox(core, off);
+	if (off >= X1_REG_MCU_PERF_WGS && off < MCU_PERF_END)
+		return read_mcu_perf(core, off);
 	r = find(off);
 	if (!r)
 		return read_ident(core, off);

@@ -384,6 +384,8 @@ void x1_tm_pump(struct x1_worker *w)
 		bool away = false;
 
 		apply_all(core);
+		if (x1_time_tracer(core->time)->mask != core->timeline.mask)
+			x1_tracer_set_mask(x1_time_tracer(core->time), core->timeline.mask);
 		/* A step may take long and touches the model only: nobody waits for it. */
 		if (core->tm_long) {
 			away = true;
@@ -392,6 +394,7 @@ void x1_tm_pump(struct x1_worker *w)
 		}
 		x1_unlock(core);
 		c = x1_time_next(core->time);
+		x1_tracer_flush(x1_time_tracer(core->time));
 		atomic_store_explicit(&core->clock, x1_time_now(core->time), memory_order_relaxed);
 		if (away)
 			x1_back(core, &w->where, X1_WHERE_NOSPAN);

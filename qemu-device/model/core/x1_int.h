@@ -232,6 +232,12 @@ struct x1_fence_seen {
 
 struct x1_sysmap_entry;
 
+/* The timeline's ring, see timeline.c. */
+struct x1_timeline {
+	uint64_t addr, head, tail, lost;
+	uint32_t log2, mask;
+};
+
 struct x1_mgmt;
 struct x1_bist;
 
@@ -280,7 +286,7 @@ struct x1_core {
 	uint32_t inv_vm, inv_done, inv_count, inv_head;
 	uint64_t inv_addr, inv_len;
 	struct x1_inval inv[X1_INVAL_DEPTH];
-	uint32_t vm_index, vm_ctrl, mcu_index, num_healthy;
+	uint32_t vm_index, vm_ctrl, mcu_index, mcu_perf_index, num_healthy;
 	uint64_t vm_root_reg;
 	_Atomic uint64_t vm_root[X1_NUM_VMS]; /* root | X1_PTE_VALID; 0 = detached */
 	uint16_t vm_users[X1_NUM_VMS];
@@ -322,6 +328,7 @@ struct x1_core {
 
 	struct x1_mgmt *mgmt;
 	struct x1_bist *bist;
+	struct x1_timeline timeline;
 };
 
 /* ---- core.c ---- */
@@ -457,6 +464,14 @@ uint64_t x1_clock_now_hz(const struct x1_core *core);         /* lock held */
 uint64_t x1_device_time_ns(struct x1_core *core);             /* lock held */
 void x1_set_throttle(struct x1_core *core, uint32_t steps);   /* lock held */
 uint64_t x1_clock(void *core);
+
+/* ---- timeline.c (lock held) ---- */
+uint32_t x1_timeline_read(struct x1_core *core, uint32_t off);
+void x1_timeline_write(struct x1_core *core, uint32_t off, uint32_t val);
+void x1_timeline_put(struct x1_core *core, const struct x1_tl_event *ev, uint32_t n);
+void x1_timeline_fault(struct x1_core *core, uint32_t queue, uint32_t code, uint32_t mcu);
+/* For the event model: takes the lock itself. */
+void x1_timeline_flush(void *core, const struct x1_tl_event *ev, uint32_t n);
 
 /* ---- bist.c ---- */
 /* Run the built-in test on an MCU: 0, or an enum x1_fault. Lock held. */

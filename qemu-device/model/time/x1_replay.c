@@ -58,6 +58,7 @@ void x1_replay_begin(struct x1_replay *r, const struct x1_trace *trace, uint64_t
 	r->end = trace->buf + trace->len;
 	r->seq = r->start = r->time = start;
 	r->state = X1_REPLAY_REQUEST;
+	memset(r->busy, 0, sizeof(r->busy));
 }
 
 static uint64_t token_at(const struct x1_tokens *s, uint32_t i)
@@ -142,9 +143,20 @@ static uint64_t engine_ready(const struct x1_replay *r, unsigned int e)
 	return max64(ready, max64(head->time, en->free));
 }
 
-static void engine_stall(struct x1_perf *perf, unsigned int e, enum x1_stall why, uint64_t cycles)
+/* Engine e stood still from cycle `from` on. */
+static void engine_stall(const struct x1_replay *r, const struct x1_replay_env *env, unsigned int e,
+			 enum x1_stall why, uint64_t from, uint64_t cycles)
 {
-	perf->stall[e][why] += cycles;
+	env->perf->stall[e][why] += cycles;
+	if (cycles && why != X1_STALL_EMPTY && x1_tracing(env->tracer, X1_TL_STALL))
+		x1_tracer_put(env->tracer, x1_tl_event(X1_TL_STALL, env->queue, r->mcu, from,
+						       cycles, e | (uint32_t)why << 8));
+}
+
+static void seq_stall(const struct x1_replay *r, const struct x1_replay_env *env, enum x1_stall why,
+		      uint64_t from, uint64_t cycles)
+{
+	engine_stall(r, env, X1_ENGINE_SEQ, why, from, cycles);
 }
 
 /* Start the head of engine e at cycle t. */
@@ -160,8 +172,8 @@ static void engine_start(struct x1_replay *r, const struct x1_replay_env *env, u
 	if (t > en->free) {
 		uint64_t idle_till = head.time > en->free ? head.time : en->free;
 
-		engine_stall(perf, e, X1_STALL_EMPTY, idle_till - en->free);
-		engine_stall(perf, e, X1_STALL_SEM, t - idle_till);
+		engine_stall(r, env, e, X1_STALL_EMPTY, en->free, idle_till - en->free);
+		engine_stall(r, env, e, X1_STALL_SEM, idle_till, t - idle_till);
 	}
 	if (en->count == X1_ENGINE_QUEUE)
 		en->room = t;
@@ -171,7 +183,11 @@ static void engine_start(struct x1_replay *r, const struct x1_replay_env *env, u
 
 	if (e == X1_ENGINE_MATRIX) {
 		if (en->used && en->fmt != rec->fmt) {
-			engine_stall(perf, e, X1_STALL_SWITCH, X1_MM_SWITCH_CYCLES);
+			engine_stall(r, env, e, X1_STALL_SWITCH, t, X1_MM_SWITCH_CYCLES);
+			if (x1_tracing(env->tracer, X1_TL_SWITCH))
+				x1_tracer_put(env->tracer,
+					      x1_tl_event(X1_TL_SWITCH, env->queue, r->mcu, t,
+							  X1_MM_SWITCH_CYCLES, rec->fmt));
 			perf->format_switches++;
 			t += X1_MM_SWITCH_CYCLES;
 		}
@@ -186,6 +202,10 @@ static void engine_start(struct x1_replay *r, const struct x1_replay_env *env, u
 		latency = X1_VEC_LATENCY;
 	}
 	perf->busy[e] += rec->cycles;
+	r->busy[e] += rec->cycles;
+	if (x1_tracing(env->tracer, X1_TL_BUSY))
+		x1_tracer_put(env->tracer,
+			      x1_tl_event(X1_TL_BUSY, env->queue, r->mcu, t, rec->cycles, e));
 	en->free = t + rec->cycles;
 	if (rec->hdr.num_extents) {
 		enum x1_mem_use use = rec->flags & X1_TR_F_PREFETCH ? X1_USE_PREFETCH
@@ -197,7 +217,8 @@ static void engine_start(struct x1_replay *r, const struct x1_replay_env *env, u
 
 		if (use != X1_USE_PREFETCH) {
 			if (mt.bandwidth_done > en->free) {
-				engine_stall(perf, e, mt.cause, mt.bandwidth_done - en->free);
+				engine_stall(r, env, e, mt.cause, en->free,
+					     mt.bandwidth_done - en->free);
 				en->free = mt.bandwidth_done;
 			}
 			latency = mt.latency;
@@ -273,8 +294,8 @@ static void seq_memory(struct x1_replay *r, const struct x1_replay_env *env,
 
 			if (walk > done - r->seq)
 				walk = done - r->seq;
-			engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_TLB, walk);
-			engine_stall(env->perf, X1_ENGINE_SEQ, mt.cause, done - r->seq - walk);
+			seq_stall(r, env, X1_STALL_TLB, r->seq, walk);
+			seq_stall(r, env, mt.cause, r->seq + walk, done - r->seq - walk);
 			r->seq = done;
 		}
 	}
@@ -297,9 +318,10 @@ static bool seq_step(struct x1_replay *r, const struct x1_replay_env *env, uint6
 
 		en->queue[(en->head + en->count++) % X1_ENGINE_QUEUE] =
 			(struct x1_issued){(const void *)r->pos, t + 1};
-		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_QUEUE, t - r->seq);
+		seq_stall(r, env, X1_STALL_QUEUE, r->seq, t - r->seq);
 		r->seq = t + 1;
 		env->perf->busy[X1_ENGINE_SEQ]++;
+		r->busy[X1_ENGINE_SEQ]++;
 		skip(r, sizeof(struct x1_tr_engine), hdr->num_extents);
 		return true;
 	}
@@ -308,22 +330,23 @@ static bool seq_step(struct x1_replay *r, const struct x1_replay_env *env, uint6
 		r->time = t;
 		return false;
 	}
-	engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_SEM, t - r->seq);
+	seq_stall(r, env, X1_STALL_SEM, r->seq, t - r->seq);
 	tokens_take(r, rec->wait);
 	env->perf->busy[X1_ENGINE_SEQ] += rec->count;
+	r->busy[X1_ENGINE_SEQ] += rec->count;
 	switch (hdr->kind) {
 	case X1_TR_SEQ_MEM:
 		seq_memory(r, env, rec, t);
 		break;
 	case X1_TR_SYNC:
 		when = max64(t, all_done(r));
-		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_SEM, when - t);
+		seq_stall(r, env, X1_STALL_SEM, t, when - t);
 		r->seq = when + 1;
 		break;
 	case X1_TR_WAITGE:
 		when = max64(t, when);
-		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_SEM, when - t);
-		engine_stall(env->perf, X1_ENGINE_SEQ, X1_STALL_L2, X1_SCALAR_MEM_CYCLES - 1);
+		seq_stall(r, env, X1_STALL_SEM, t, when - t);
+		seq_stall(r, env, X1_STALL_L2, when, X1_SCALAR_MEM_CYCLES - 1);
 		r->seq = when + X1_SCALAR_MEM_CYCLES;
 		break;
 	case X1_TR_RELEASE:
@@ -395,11 +418,11 @@ void x1_replay_run(struct x1_replay *r, const struct x1_replay_env *env)
 	}
 }
 
-void x1_replay_barrier_done(struct x1_replay *r, struct x1_perf *perf, uint64_t time)
+void x1_replay_barrier_done(struct x1_replay *r, const struct x1_replay_env *env, uint64_t time)
 {
 	time = max64(r->seq, time);
-	engine_stall(perf, X1_ENGINE_SEQ, X1_STALL_SEM, time - r->seq);
-	engine_stall(perf, X1_ENGINE_SEQ, X1_STALL_L2, X1_SCALAR_MEM_CYCLES);
+	seq_stall(r, env, X1_STALL_SEM, r->seq, time - r->seq);
+	seq_stall(r, env, X1_STALL_L2, time, X1_SCALAR_MEM_CYCLES);
 	r->seq = time + X1_SCALAR_MEM_CYCLES;
 	r->time = max64(r->time, r->seq);
 }

@@ -46,7 +46,8 @@ struct x1_replay {
 	struct x1_time_launch *launch;
 	uint32_t wg, mcu;
 	const uint8_t *pos, *end;
-	uint64_t seq;                              /* sequencer's clock */
+	uint64_t seq; /* sequencer's clock */
+	uint64_t busy[X1_ENGINE_COUNT];
 	struct x1_rengine engine[X1_ENGINE_COUNT]; /* [X1_ENGINE_SEQ] unused */
 	struct x1_tokens sem[X1_NUM_SEMS];
 };
@@ -64,6 +65,8 @@ struct x1_replay_env {
 	 * work-group stays in X1_REPLAY_WAITGE.
 	 */
 	bool (*reached)(struct x1_time_launch *l, uint64_t dva, uint64_t value, uint64_t *time);
+	struct x1_tracer *tracer;
+	uint32_t queue;
 };
 
 int x1_replay_init(struct x1_replay *r);
@@ -73,6 +76,6 @@ void x1_replay_begin(struct x1_replay *r, const struct x1_trace *trace, uint64_t
 /* Run to the next state. Time ->time never decreases. */
 void x1_replay_run(struct x1_replay *r, const struct x1_replay_env *env);
 /* From X1_REPLAY_GRIDBAR: the last work-group arrived at `time`. */
-void x1_replay_barrier_done(struct x1_replay *r, struct x1_perf *perf, uint64_t time);
+void x1_replay_barrier_done(struct x1_replay *r, const struct x1_replay_env *env, uint64_t time);
 
 #endif /* X1_REPLAY_H */

@@ -67,6 +67,7 @@ struct x1_time {
 	struct x1_time_params p;
 	struct x1_memtime mem;
 	struct x1_energy energy;
+	struct x1_tracer tracer;
 	uint64_t now;
 	struct stream stream[X1_NUM_QUEUES];
 	struct event *heap;
@@ -75,6 +76,7 @@ struct x1_time {
 	uint64_t healthy[HEALTH_WORDS];
 	struct slot *free_slots;
 	struct slot **slot_of_mcu; /* running replay per MCU */
+	struct x1_mcu_perf *mcu_perf;
 	struct x1_time_launch *launches[X1_NUM_QUEUES];
 	uint64_t pending;             /* queues whose launch has work-groups to dispatch */
 	uint64_t expecting;           /* queues with work to come */
@@ -334,6 +336,18 @@ static void perf_add(struct x1_perf *sum, const struct x1_perf *p)
 		s[i] += a[i];
 }
 
+static void trace_cmd(struct x1_time *t, uint32_t queue, const struct x1_time_cmd *cmd)
+{
+	enum x1_tl_kind kind = cmd->op == X1_CMD_LAUNCH                           ? X1_TL_LAUNCH
+			       : cmd->op == X1_CMD_COPY || cmd->op == X1_CMD_FILL ? X1_TL_COPY
+										  : X1_TL_CMD;
+
+	if (x1_tracing(&t->tracer, kind) && (kind != X1_TL_CMD || cmd->end != cmd->start))
+		x1_tracer_put(&t->tracer, x1_tl_event(kind, queue, X1_TL_MCU_NONE, cmd->start,
+						      cmd->end - cmd->start,
+						      kind == X1_TL_CMD ? cmd->op : cmd->tag));
+}
+
 /* The head command of a queue ends at `end`; start the next. */
 static void finish(struct x1_time *t, uint32_t queue, uint64_t end)
 {
@@ -347,6 +361,7 @@ static void finish(struct x1_time *t, uint32_t queue, uint64_t end)
 	perf_add(&st->total, &cmd->perf);
 	perf_add(&t->total, &cmd->perf);
 	power_account(t, cmd);
+	trace_cmd(t, queue, cmd);
 	st->now = end;
 	st->started = false;
 	st->head = cmd->next;
@@ -386,6 +401,8 @@ static struct x1_replay_env replay_env(struct x1_time *t, struct x1_time_launch 
 		.vm = l->cmd->vm,
 		.release = launch_release,
 		.reached = launch_reached,
+		.tracer = &t->tracer,
+		.queue = l->cmd->queue,
 	};
 }
 
@@ -407,6 +424,20 @@ static void launch_unblock(struct x1_time *t, struct x1_time_launch *l)
 	launch_release(l, rec->dva, rec->value, false, s->replay.time);
 }
 
+/* One thread writes; readers want each number whole, not all of one moment. */
+static void count(uint64_t *sum, uint64_t n)
+{
+	__atomic_store_n(sum, *sum + n, __ATOMIC_RELAXED);
+}
+
+static void count_mcu(struct x1_mcu_perf *p, const struct x1_replay *r)
+{
+	count(&p->work_groups, 1);
+	count(&p->cycles, r->time - r->start);
+	for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
+		count(&p->busy[e], r->busy[e]);
+}
+
 static void replay_step(struct x1_time *t, struct x1_replay *r)
 {
 	struct x1_time_launch *l = r->launch;
@@ -415,6 +446,10 @@ static void replay_step(struct x1_time *t, struct x1_replay *r)
 	if (r->state == X1_REPLAY_DONE) {
 		l->last_end = max64(l->last_end, r->time);
 		l->cmd->perf.mcu_cycles += r->time - r->start;
+		count_mcu(&t->mcu_perf[r->mcu], r);
+		if (x1_tracing(&t->tracer, X1_TL_WG))
+			x1_tracer_put(&t->tracer, x1_tl_event(X1_TL_WG, l->cmd->queue, r->mcu,
+							      r->start, r->time - r->start, r->wg));
 		l->running--;
 		mcu_release(t, r->mcu);
 		if (l->next_wg == l->cmd->num_wgs && !l->running) {
@@ -446,7 +481,7 @@ static void replay_step(struct x1_time *t, struct x1_replay *r)
 
 			if (!s || s->replay.launch != l || s->replay.state != X1_REPLAY_GRIDBAR)
 				continue;
-			x1_replay_barrier_done(&s->replay, &l->cmd->perf, l->barrier_time);
+			x1_replay_barrier_done(&s->replay, &env, l->barrier_time);
 			push_wg(t, &s->replay);
 		}
 		l->at_barrier = 0;
@@ -645,8 +680,10 @@ struct x1_time *x1_time_new(const struct x1_time_params *params)
 		return NULL;
 	t->p = *params;
 	t->slot_of_mcu = calloc(params->mcus, sizeof(struct slot *));
-	if (!t->slot_of_mcu || x1_memtime_init(&t->mem, params)) {
+	t->mcu_perf = calloc(params->mcus, sizeof(*t->mcu_perf));
+	if (!t->slot_of_mcu || !t->mcu_perf || x1_memtime_init(&t->mem, params)) {
 		free(t->slot_of_mcu);
+		free(t->mcu_perf);
 		free(t);
 		return NULL;
 	}
@@ -683,7 +720,9 @@ void x1_time_free(struct x1_time *t)
 		free(s);
 	}
 	x1_memtime_fini(&t->mem);
+	x1_tracer_fini(&t->tracer);
 	free(t->slot_of_mcu);
+	free(t->mcu_perf);
 	free(t->heap);
 	free(t);
 }
@@ -824,6 +863,21 @@ void x1_time_set_healthy(struct x1_time *t, uint32_t mcu, bool healthy)
 void x1_time_perf(const struct x1_time *t, int queue, struct x1_perf *perf)
 {
 	*perf = queue < 0 ? t->total : t->stream[queue].total;
+}
+
+void x1_time_mcu_perf(const struct x1_time *t, uint32_t mcu, struct x1_mcu_perf *perf)
+{
+	const struct x1_mcu_perf *p = &t->mcu_perf[mcu];
+
+	perf->work_groups = __atomic_load_n(&p->work_groups, __ATOMIC_RELAXED);
+	perf->cycles = __atomic_load_n(&p->cycles, __ATOMIC_RELAXED);
+	for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
+		perf->busy[e] = __atomic_load_n(&p->busy[e], __ATOMIC_RELAXED);
+}
+
+struct x1_tracer *x1_time_tracer(struct x1_time *t)
+{
+	return &t->tracer;
 }
 
 void x1_time_power(const struct x1_time *t, struct x1_power_now *now)

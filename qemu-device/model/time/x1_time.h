@@ -18,6 +18,7 @@
 #include "x1/x1_cmd.h"
 #include "x1/x1_perf.h"
 #include "../x1_mcu.h"
+#include "x1_tracer.h"
 
 struct x1_time;
 
@@ -102,6 +103,17 @@ struct x1_power_now {
 	uint32_t package_mw;
 	uint32_t util_permille;
 };
+/* Of one MCU, at the end of each work-group. Any thread. */
+struct x1_mcu_perf {
+	uint64_t work_groups;
+	uint64_t cycles;
+	uint64_t busy[X1_ENGINE_COUNT];
+};
+void x1_time_mcu_perf(const struct x1_time *t, uint32_t mcu, struct x1_mcu_perf *perf);
+
+/* Timeline events; the owner sets mask, flush and arg, and flushes after x1_time_next(). */
+struct x1_tracer *x1_time_tracer(struct x1_time *t);
+
 void x1_time_power(const struct x1_time *t, struct x1_power_now *now);
 
 #endif /* X1_TIME_H */

@@ -127,6 +127,20 @@ static void test_partitions(void **state)
 		}
 		run(t, 2, together ? both : alone);
 		ran = (uint64_t *)(t->hbm + t->udata);
+		/* REQ-TIME-019 */
+		for (uint32_t m = 0; m < MCUS; m++) {
+			uint64_t cycles;
+
+			t_wr(t, X1_REG_MCU_PERF_INDEX, m);
+			cycles = t_rd64(t, X1_REG_MCU_PERF_CYCLES);
+			assert_int_equal(t_rd64(t, X1_REG_MCU_PERF_WGS), ran[m]);
+			assert_in_range(cycles, ran[m] * CYCLES, ran[m] * (CYCLES + 1500));
+			assert_in_range(t_rd64(t, X1_REG_MCU_PERF_BUSY(X1_ENGINE_SEQ)),
+					ran[m] * CYCLES, cycles);
+			assert_int_equal(t_rd64(t, X1_REG_MCU_PERF_BUSY(X1_ENGINE_MATRIX)), 0);
+		}
+		t_wr(t, X1_REG_MCU_PERF_INDEX, MCUS);
+		assert_int_equal(t_rd64(t, X1_REG_MCU_PERF_CYCLES), 0);
 		for (uint32_t m = 0; m < MCUS; m++)
 			assert_int_equal(ran[m] != 0, (m >= 4 && m < 8) || (together && m >= 10));
 		t_free(t);

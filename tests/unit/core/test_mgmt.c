@@ -517,7 +517,7 @@ static struct x1_mbox_telemetry telemetry(struct t_host *t)
 	return r;
 }
 
-/* REQ-MGMT-032, REQ-TIME-016: above the limit the clock goes down, and time goes slower. */
+/* REQ-MGMT-032, REQ-TIME-023: above the limit the clock goes down, and time goes slower. */
 static void test_throttle(void **state)
 {
 	struct t_host *t = t_new(NULL);
