@@ -27,39 +27,41 @@ static struct x1_program *program(void)
 		struct x1_insn code[INSNS];
 		struct x1_desc mm;
 	} image = {
-		.code = {
-			{.op = X1_OP_ADD, .rd = 16, .rb = X1_REG_IMM, .imm = ONES},
-			/* ones into the scratchpad, read back and summed up */
-			{.op = X1_OP_LOOPI, .rd = WORDS, .imm = 7},
-			{.op = X1_OP_STS, .rd = 16, .ra = 17, .rb = 3},
-			{.op = X1_OP_LDS, .rd = 18, .ra = 17, .rb = 3},
-			{.op = X1_OP_BNE, .ra = 18, .rb = 16, .imm = WRONG},
-			{.op = X1_OP_ADD, .rd = 19, .ra = 19, .rb = 18},
-			{.op = X1_OP_ADD, .rd = 17, .ra = 17, .rb = X1_REG_IMM, .imm = 8},
-			{.op = X1_OP_ADD, .rd = 20, .rb = X1_REG_IMM, .imm = WORDS * ONES},
-			{.op = X1_OP_BNE, .ra = 19, .rb = 20, .imm = WRONG},
-			{.op = X1_OP_MUL, .rd = 19, .ra = 19, .rb = X1_REG_IMM, .imm = 3},
-			{.op = X1_OP_DIVU, .rd = 19, .ra = 19, .rb = X1_REG_IMM, .imm = 3},
-			{.op = X1_OP_BNE, .ra = 19, .rb = 20, .imm = WRONG},
-			/* 32 ones by 32 ones */
-			{.op = X1_OP_ADD, .rd = 21, .rb = X1_REG_IMM, .imm = X1_ACC_ADDR},
-			{.op = X1_OP_MM, .rd = 21, .imm = INSNS * X1_INSN_BYTES},
-			{.op = X1_OP_SYNC},
-			{.op = X1_OP_LDS, .rd = 22, .ra = 21, .rb = 2},
-			{.op = X1_OP_ADD, .rd = 23, .rb = X1_REG_IMM, .imm = 32},
-			{.op = X1_OP_BNE, .ra = 22, .rb = 23, .imm = WRONG},
-			{.op = X1_OP_END},
-			{.op = X1_OP_TRAP},
-		},
-		.mm.f = {
-			[X1_MM_M] = 1,
-			[X1_MM_N] = 1,
-			[X1_MM_K] = 32,
-			[X1_MM_FMT] = X1_MM_FMT(X1_FMT_INT8, X1_FMT_INT8),
-			[X1_MM_A_STRIDE] = 32,
-			[X1_MM_B_STRIDE] = 32,
-			[X1_MM_ACC_STRIDE] = 4,
-		},
+		.code =
+			{
+				{.op = X1_OP_ADD, .rd = 16, .rb = X1_REG_IMM, .imm = ONES},
+				/* ones into the scratchpad, read back and summed up */
+				{.op = X1_OP_LOOPI, .rd = WORDS, .imm = 7},
+				{.op = X1_OP_STS, .rd = 16, .ra = 17, .rb = 3},
+				{.op = X1_OP_LDS, .rd = 18, .ra = 17, .rb = 3},
+				{.op = X1_OP_BNE, .ra = 18, .rb = 16, .imm = WRONG},
+				{.op = X1_OP_ADD, .rd = 19, .ra = 19, .rb = 18},
+				{.op = X1_OP_ADD, .rd = 17, .ra = 17, .rb = X1_REG_IMM, .imm = 8},
+				{.op = X1_OP_ADD, .rd = 20, .rb = X1_REG_IMM, .imm = WORDS * ONES},
+				{.op = X1_OP_BNE, .ra = 19, .rb = 20, .imm = WRONG},
+				{.op = X1_OP_MUL, .rd = 19, .ra = 19, .rb = X1_REG_IMM, .imm = 3},
+				{.op = X1_OP_DIVU, .rd = 19, .ra = 19, .rb = X1_REG_IMM, .imm = 3},
+				{.op = X1_OP_BNE, .ra = 19, .rb = 20, .imm = WRONG},
+				/* 32 ones by 32 ones */
+				{.op = X1_OP_ADD, .rd = 21, .rb = X1_REG_IMM, .imm = X1_ACC_ADDR},
+				{.op = X1_OP_MM, .rd = 21, .imm = INSNS * X1_INSN_BYTES},
+				{.op = X1_OP_SYNC},
+				{.op = X1_OP_LDS, .rd = 22, .ra = 21, .rb = 2},
+				{.op = X1_OP_ADD, .rd = 23, .rb = X1_REG_IMM, .imm = 32},
+				{.op = X1_OP_BNE, .ra = 22, .rb = 23, .imm = WRONG},
+				{.op = X1_OP_END},
+				{.op = X1_OP_TRAP},
+			},
+		.mm.f =
+			{
+				[X1_MM_M] = 1,
+				[X1_MM_N] = 1,
+				[X1_MM_K] = 32,
+				[X1_MM_FMT] = X1_MM_FMT(X1_FMT_INT8, X1_FMT_INT8),
+				[X1_MM_A_STRIDE] = 32,
+				[X1_MM_B_STRIDE] = 32,
+				[X1_MM_ACC_STRIDE] = 4,
+			},
 	};
 	struct x1_fault_rec rec = {0};
 
