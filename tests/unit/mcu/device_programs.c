@@ -377,7 +377,7 @@ static void run_all(uint32_t seed, struct outcome *o)
 	t_free(t);
 }
 
-/* The promise of the manual's chapter on time, and numerics: threads change nothing. */
+/* REQ-TIME-018, and numerics: the number of threads changes nothing. */
 static void test_threads(void **state)
 {
 	static const uint32_t counts[] = {1, 2, 8, 2};

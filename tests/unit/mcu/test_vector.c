@@ -189,6 +189,18 @@ static void expect_int(const struct shape *s, uint32_t r, uint32_t c, int32_t wa
 			 s->fmt[1], s->fmt[2], r, c, got, (uint32_t)want & mask);
 }
 
+static float div24(float a, float b)
+{
+	if (!finite32(a) || !finite32(b) || a == 0 || b == 0)
+		return canonical(a / b);
+	return round24((quad)a / b);
+}
+
+static float mul24(float a, float b)
+{
+	return canonical(oracle_fma(a, b, f32((u32(a) ^ u32(b)) & 0x80000000)));
+}
+
 static unsigned int sources_of(unsigned int op)
 {
 	return op <= X1_VEC_COS ? 1 : op <= X1_VEC_CMPEQ ? 2 : 3;
@@ -265,6 +277,36 @@ static void test_elements(void **state)
 			check_elements(&s);
 		}
 	}
+}
+
+/* REQ-NUM-014: scales per row and per column of a product, then the product times them. */
+static void test_output_scales(void **state)
+{
+	struct shape s = {.op = X1_VEC_MUL,
+			  .rows = 9,
+			  .cols = 24,
+			  .bcast = {0, X1_VEC_BCAST_COL, X1_VEC_BCAST_ROW, 0}};
+	static float scale[9][24];
+
+	(void)state;
+	operands(&s, 2);
+	for (uint32_t r = 0; r < s.rows; r++)
+		for (uint32_t c = 0; c < s.cols; c++)
+			scale[r][c] = mul24(source(&s, 1, r, c), source(&s, 2, r, c));
+	run(&s);
+	for (uint32_t r = 0; r < s.rows; r++)
+		for (uint32_t c = 0; c < s.cols; c++)
+			expect(&s, r, c, scale[r][c]);
+	/* The scales are the second source now. */
+	memcpy(t_local(mcu, place[S1]), t_local(mcu, place[D]), s.rows * s.stride[0]);
+	s.bcast[1] = s.bcast[2] = 0;
+	s.nosat = true;
+	s.stride[2] = s.stride[0];
+	fill(X1_FMT_FP32, place[S0], s.rows, s.cols, s.stride[1]);
+	run(&s);
+	for (uint32_t r = 0; r < s.rows; r++)
+		for (uint32_t c = 0; c < s.cols; c++)
+			expect(&s, r, c, mul24(source(&s, 1, r, c), source(&s, 2, r, c)));
 }
 
 /* More columns than are converted at a time, and a row of sub-bytes. */
@@ -393,18 +435,6 @@ static void test_expsum(void **state)
 }
 
 /* ---- quantise ---- */
-
-static float div24(float a, float b)
-{
-	if (!finite32(a) || !finite32(b) || a == 0 || b == 0)
-		return canonical(a / b);
-	return round24((quad)a / b);
-}
-
-static float mul24(float a, float b)
-{
-	return canonical(oracle_fma(a, b, f32((u32(a) ^ u32(b)) & 0x80000000)));
-}
 
 static bool mode_takes(uint32_t mode, enum x1_format f)
 {
@@ -951,7 +981,7 @@ static void test_bad(void **state)
 	t_bad(mcu, X1_FAULT_OPERAND, X1_UNIT_VECTOR);
 }
 
-/* REQ-TIME-016: closed forms. */
+/* REQ-TIME-019: closed forms. */
 static void test_cycles(void **state)
 {
 	struct shape s = {.rows = 3, .cols = 100, .stride = {400, 400, 400, 400}};
@@ -978,14 +1008,14 @@ static void test_cycles(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_elements),    cmocka_unit_test(test_long_rows),
-		cmocka_unit_test(test_in_place),    cmocka_unit_test(test_reductions),
-		cmocka_unit_test(test_expsum),      cmocka_unit_test(test_quant),
-		cmocka_unit_test(test_dequant),     cmocka_unit_test(test_gather),
-		cmocka_unit_test(test_scatter_add), cmocka_unit_test(test_topk),
-		cmocka_unit_test(test_mask),        cmocka_unit_test(test_transpose),
-		cmocka_unit_test(test_iota),        cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_cycles),
+		cmocka_unit_test(test_elements),      cmocka_unit_test(test_long_rows),
+		cmocka_unit_test(test_output_scales), cmocka_unit_test(test_in_place),
+		cmocka_unit_test(test_reductions),    cmocka_unit_test(test_expsum),
+		cmocka_unit_test(test_quant),         cmocka_unit_test(test_dequant),
+		cmocka_unit_test(test_gather),        cmocka_unit_test(test_scatter_add),
+		cmocka_unit_test(test_topk),          cmocka_unit_test(test_mask),
+		cmocka_unit_test(test_transpose),     cmocka_unit_test(test_iota),
+		cmocka_unit_test(test_bad),           cmocka_unit_test(test_cycles),
 	};
 	int ret;
 
