@@ -3,7 +3,8 @@
  * SiliFlow X1 accelerator driver: shared structures.
  *
  * Lock order: queue->submit_lock > hwq_lock > vm_lock > vm->lock >
- * bo->gpuva_lock > dma_resv > mbox_lock, inval_lock, pt_lock > hwq->lock.
+ * rebind_lock > dma_resv > vm->table_lock > mbox_lock, inval_lock, pt_lock >
+ * hwq->lock.
  */
 #ifndef _SILIFLOW_H_
 #define _SILIFLOW_H_
@@ -212,6 +213,12 @@ struct sili_device {
 	struct list_head vms;
 	struct ida vm_ids;
 
+	/** @rebind_lock: one VM at a time gets its buffers back; protects what follows */
+	struct mutex rebind_lock;
+	/** @rebind_task: who evicts nothing that @rebind_vm maps */
+	struct task_struct *rebind_task;
+	struct drm_gpuvm *rebind_vm;
+
 	/** @hwq_lock: protects slot ownership and the life cycle of hardware queues */
 	struct mutex hwq_lock;
 	u32 num_hwqs;
@@ -240,12 +247,10 @@ struct sili_file {
 	u64 cycles;
 };
 
-/** struct sili_bo - buffer */
+/** struct sili_bo - buffer; its reservation protects its place and its mappings */
 struct sili_bo {
 	struct ttm_buffer_object base;
 	u32 flags;
-	/** @gpuva_lock: protects the GEM object's list of mappings */
-	struct mutex gpuva_lock;
 };
 
 #define ttm_to_sili_bo(t) container_of(t, struct sili_bo, base)
@@ -256,8 +261,12 @@ struct sili_vm {
 	struct drm_gpuvm base;
 	struct sili_device *sdev;
 	struct list_head link;
-	/** @lock: mappings, page tables, @closed */
+	/** @lock: changes of the mappings, @closed */
 	struct mutex lock;
+	/** @table_lock: page tables, @evicted, and the start of jobs */
+	struct mutex table_lock;
+	/** @evicted: buffers (sili_vm_bo) whose mappings have to be written again */
+	struct list_head evicted;
 	u32 id;
 	u64 root;
 	/** @queues: that use it; changes under the file's lock */
@@ -268,6 +277,26 @@ struct sili_vm {
 };
 
 #define to_sili_vm(v) container_of(v, struct sili_vm, base)
+
+/** struct sili_vm_bo - buffer in a VM */
+struct sili_vm_bo {
+	struct drm_gpuvm_bo base;
+	/** @evict_link: in vm->evicted, under vm->table_lock */
+	struct list_head evict_link;
+};
+
+#define to_sili_vm_bo(v) container_of(v, struct sili_vm_bo, base)
+
+/** struct sili_va - mapping */
+struct sili_va {
+	struct drm_gpuva base;
+	/** @flags: X1_PTE_READ, X1_PTE_WRITE, X1_PTE_EXEC */
+	u64 flags;
+	/** @link: of a bind: prepared or dead */
+	struct list_head link;
+};
+
+#define to_sili_va(v) container_of(v, struct sili_va, base)
 
 /** struct sili_pt_update - what one bind changes in the page tables */
 struct sili_pt_update {
@@ -406,9 +435,10 @@ int sili_mbox_locked(struct sili_device *sdev, enum x1_mbox_op op, const u32 *ar
 int sili_mmu_init(struct sili_device *sdev);
 int sili_mmu_attach_all(struct sili_device *sdev);
 int sili_mmu_vm_init(struct sili_vm *vm);
-void sili_mmu_vm_fini(struct sili_vm *vm);
-u32 sili_pt_tables(u64 addr, u64 range, bool huge);
-int sili_pt_prepare(struct sili_device *sdev, struct sili_pt_update *up, u32 spare, u32 dead);
+void sili_mmu_vm_detach(struct sili_vm *vm);
+void sili_mmu_vm_free(struct sili_vm *vm);
+void sili_pt_need(struct sili_bo *bo, u64 addr, u64 range, u64 offset, u64 *spare, u64 *dead);
+int sili_pt_prepare(struct sili_device *sdev, struct sili_pt_update *up, u64 spare, u64 dead);
 void sili_pt_finish(struct sili_device *sdev, struct sili_pt_update *up);
 void sili_pt_map(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 range,
 		 struct sili_bo *bo, u64 offset, u64 flags);
@@ -421,8 +451,7 @@ void sili_ttm_unplug(struct sili_device *sdev);
 int sili_ttm_alloc(struct sili_bo *bo, u64 size);
 vm_fault_t sili_ttm_fault(struct vm_fault *vmf);
 int sili_ttm_evict_hbm(struct sili_device *sdev);
-int sili_ttm_pin(struct sili_bo *bo);
-void sili_ttm_unpin(struct sili_bo *bo);
+int sili_ttm_validate(struct sili_bo *bo);
 bool sili_bo_in_hbm(struct sili_bo *bo);
 u64 sili_bo_hbm_offset(struct sili_bo *bo);
 u64 sili_ttm_used(struct sili_device *sdev, u32 flag);
@@ -440,14 +469,18 @@ int sili_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *f
 int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file);
 struct sili_vm *sili_vm_lookup(struct sili_file *sfile, u32 handle);
 void sili_vm_close(struct sili_vm *vm);
-int sili_vm_begin_jobs(struct sili_vm *vm);
-void sili_vm_end_jobs(struct sili_vm *vm);
 void sili_vm_unplug_all(struct sili_device *sdev);
 
 static inline void sili_vm_put(struct sili_vm *vm)
 {
 	drm_gpuvm_put(&vm->base);
 }
+
+/* siliflow_evict.c */
+int sili_evict_mappings(struct sili_bo *bo, struct ttm_operation_ctx *ctx);
+bool sili_evict_spared(struct sili_bo *bo);
+int sili_vm_begin_jobs(struct sili_vm *vm);
+void sili_vm_end_jobs(struct sili_vm *vm);
 
 /* siliflow_queue.c */
 int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file);

@@ -33,10 +33,8 @@ static struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 fl
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 	bo->flags = flags;
-	mutex_init(&bo->gpuva_lock);
 	bo->base.base.funcs = &sili_gem_funcs;
 	drm_gem_private_object_init(&sdev->drm, &bo->base.base, size);
-	drm_gem_gpuva_set_lock(&bo->base.base, &bo->gpuva_lock);
 	ret = sili_ttm_alloc(bo, size);
 	return ret ? ERR_PTR(ret) : bo;
 }
@@ -79,16 +77,12 @@ static int sili_bo_new(struct sili_device *sdev, struct drm_file *file,
 int sili_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct drm_siliflow_bo_create *args = data;
-	int idx, ret;
 
 	if (!args->size || args->pad || args->flags & ~SILIFLOW_BO_FLAGS ||
 	    !(args->flags & (SILIFLOW_BO_HBM | SILIFLOW_BO_SYSTEM)))
 		return -EINVAL;
-	if (!drm_dev_enter(drm, &idx))
-		return -ENODEV;
-	ret = sili_bo_new(to_sili(drm), file, args);
-	drm_dev_exit(idx);
-	return ret;
+	/* It may wait for jobs, so unplugging must not wait for it. */
+	return sili_bo_new(to_sili(drm), file, args);
 }
 
 int sili_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file)
@@ -135,10 +129,12 @@ static int sili_bo_fences(struct sili_bo *bo, struct dma_fence ***fences)
 {
 	struct drm_gem_object *gem = &bo->base.base;
 	struct drm_gpuvm_bo *vm_bo;
-	int n = 0, ret = 0;
+	int n = 0, ret;
 
 	*fences = NULL;
-	mutex_lock(&bo->gpuva_lock);
+	ret = dma_resv_lock_interruptible(gem->resv, NULL);
+	if (ret)
+		return ret;
 	drm_gem_for_each_gpuvm_bo(vm_bo, gem)
 		n++;
 	if (n)
@@ -156,7 +152,7 @@ static int sili_bo_fences(struct sili_bo *bo, struct dma_fence ***fences)
 		if (!ret && (*fences)[n])
 			n++;
 	}
-	mutex_unlock(&bo->gpuva_lock);
+	dma_resv_unlock(gem->resv);
 	if (!ret)
 		return n;
 	while (n--)

@@ -83,6 +83,7 @@ static void sili_locks_init(struct sili_device *sdev)
 	mutex_init(&sdev->inval_lock);
 	mutex_init(&sdev->pt_lock);
 	mutex_init(&sdev->vm_lock);
+	mutex_init(&sdev->rebind_lock);
 	mutex_init(&sdev->hwq_lock);
 	mutex_init(&sdev->unplug_lock);
 	mutex_init(&sdev->fw_pull_lock);

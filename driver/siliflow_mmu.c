@@ -77,16 +77,11 @@ static void sili_pt_free(struct sili_device *sdev, u64 table)
 	mutex_unlock(&sdev->pt_lock);
 }
 
-/**
- * sili_pt_tables() - tables that a change of a range can need, at most
- * @addr: DVA
- * @range: bytes, not zero
- * @huge: whole 2 MiB slots inside need no table
- */
-u32 sili_pt_tables(u64 addr, u64 range, bool huge)
+/* Tables that a change of a range can need, at most; with @huge whole 2 MiB slots need none. */
+static u64 sili_pt_tables(u64 addr, u64 range, bool huge)
 {
-	u64 last = addr + range - 1;
-	u32 i, n = 0;
+	u64 last = addr + range - 1, n = 0;
+	u32 i;
 
 	/* Slots of 2 MiB, 1 GiB, 512 GiB that the range touches. */
 	for (i = 0; i < X1_PT_LEVELS - 1; i++) {
@@ -99,6 +94,24 @@ u32 sili_pt_tables(u64 addr, u64 range, bool huge)
 }
 
 /**
+ * sili_pt_need() - add what mapping a range can need, at most
+ * @bo: reserved buffer
+ * @addr: DVA
+ * @range: bytes, not zero
+ * @offset: bytes into @bo
+ * @spare: tables to take
+ * @dead: tables that can be replaced
+ */
+void sili_pt_need(struct sili_bo *bo, u64 addr, u64 range, u64 offset, u64 *spare, u64 *dead)
+{
+	bool huge = sili_bo_in_hbm(bo) &&
+		    IS_ALIGNED(addr - offset - sili_bo_hbm_offset(bo), X1_HUGE_SIZE);
+
+	*spare += sili_pt_tables(addr, range, huge);
+	*dead += range >> X1_HUGE_SHIFT;
+}
+
+/**
  * sili_pt_prepare() - take tables for a change
  * @sdev: device
  * @up: filled in
@@ -107,13 +120,13 @@ u32 sili_pt_tables(u64 addr, u64 range, bool huge)
  *
  * Return: 0 or -ENOMEM. Undone, and ended, by sili_pt_finish().
  */
-int sili_pt_prepare(struct sili_device *sdev, struct sili_pt_update *up, u32 spare, u32 dead)
+int sili_pt_prepare(struct sili_device *sdev, struct sili_pt_update *up, u64 spare, u64 dead)
 {
 	int ret = 0;
 
 	*up = (struct sili_pt_update){};
 	/* More than the pool has need not be tried. */
-	if (spare > sdev->pt_num)
+	if (spare > sdev->pt_num || dead > U32_MAX)
 		return -ENOMEM;
 	up->spare = kvmalloc_array(spare + dead, sizeof(*up->spare), GFP_KERNEL);
 	if (!up->spare)
@@ -200,7 +213,7 @@ static u64 sili_pt_walk(struct sili_vm *vm, struct sili_pt_update *up, u64 addr,
 	return table;
 }
 
-/* Where page @page of a pinned buffer lies, as an entry's address bits. */
+/* Where page @page of a reserved buffer lies, as an entry's address bits. */
 static u64 sili_bo_page(struct sili_bo *bo, u64 page)
 {
 	if (sili_bo_in_hbm(bo))
@@ -239,11 +252,11 @@ static void sili_pt_map_huge(struct sili_vm *vm, struct sili_pt_update *up, u64 
 
 /**
  * sili_pt_map() - write the entries of a range; cannot fail
- * @vm: locked address space
+ * @vm: address space, table_lock held
  * @up: prepared for the range
  * @addr: DVA
  * @range: bytes
- * @bo: pinned buffer
+ * @bo: reserved buffer
  * @offset: bytes into @bo
  * @flags: X1_PTE_READ, X1_PTE_WRITE, X1_PTE_EXEC
  */
@@ -430,14 +443,13 @@ static void sili_pt_free_tree(struct sili_device *sdev, u64 table, u32 level)
 }
 
 /*
- * sili_mmu_vm_fini() - take a VM without queues from the device
+ * sili_mmu_vm_detach() - take a VM without queues from the device
  *
- * On return nothing uses its translations, and its tables are free.
+ * On return nothing uses its translations.
  */
-void sili_mmu_vm_fini(struct sili_vm *vm)
+void sili_mmu_vm_detach(struct sili_vm *vm)
 {
 	struct sili_device *sdev = vm->sdev;
-	int idx;
 
 	mutex_lock(&sdev->vm_lock);
 	list_del_init(&vm->link);
@@ -445,6 +457,16 @@ void sili_mmu_vm_fini(struct sili_vm *vm)
 	sili_mbox(sdev, X1_MBOX_VM_DETACH, &vm->id, 1, NULL);
 	mutex_unlock(&sdev->vm_lock);
 	sili_mmu_invalidate(vm, 0, 0);
+}
+
+/*
+ * sili_mmu_vm_free() - free tables and number of a detached VM without mappings
+ */
+void sili_mmu_vm_free(struct sili_vm *vm)
+{
+	struct sili_device *sdev = vm->sdev;
+	int idx;
+
 	if (drm_dev_enter(&sdev->drm, &idx)) {
 		sili_pt_free_tree(sdev, vm->root, X1_PT_LEVELS - 1);
 		drm_dev_exit(idx);

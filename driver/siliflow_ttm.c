@@ -34,6 +34,24 @@ static struct ttm_tt *sili_tt_create(struct ttm_buffer_object *bo, u32 page_flag
 	return tt;
 }
 
+/* Pages that are mapped for the device are on the list that unplugging goes through. */
+static int sili_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt,
+			    struct ttm_operation_ctx *ctx)
+{
+	int idx, ret;
+
+	if (!drm_dev_enter(&ttm_to_sili(ttm)->drm, &idx))
+		return -ENODEV;
+	ret = ttm_pool_alloc(&ttm->pool, tt, ctx);
+	drm_dev_exit(idx);
+	return ret;
+}
+
+static void sili_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt)
+{
+	ttm_pool_free(&ttm->pool, tt);
+}
+
 static void sili_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt)
 {
 	ttm_tt_fini(tt);
@@ -49,6 +67,8 @@ static bool sili_eviction_valuable(struct ttm_buffer_object *bo, const struct tt
 	struct ttm_resource_manager *system = ttm_manager_type(bo->bdev, TTM_PL_TT);
 
 	if (bo->resource->mem_type != TTM_PL_VRAM)
+		return false;
+	if (sili_evict_spared(ttm_to_sili_bo(bo)))
 		return false;
 	if (ttm_resource_manager_usage(system) + bo->base.size > system->size << PAGE_SHIFT)
 		return false;
@@ -88,6 +108,9 @@ static int sili_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operat
 	struct ttm_resource *old = bo->resource;
 	int idx, ret;
 
+	ret = sili_evict_mappings(ttm_to_sili_bo(bo), ctx);
+	if (ret)
+		return ret;
 	if (!old && new_mem->mem_type == TTM_PL_VRAM) {
 		if (!drm_dev_enter(&sdev->drm, &idx))
 			return -ENODEV;
@@ -126,6 +149,8 @@ static int sili_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *mem)
 
 static struct ttm_device_funcs sili_ttm_funcs = {
 	.ttm_tt_create = sili_tt_create,
+	.ttm_tt_populate = sili_tt_populate,
+	.ttm_tt_unpopulate = sili_tt_unpopulate,
 	.ttm_tt_destroy = sili_tt_destroy,
 	.eviction_valuable = sili_eviction_valuable,
 	.evict_flags = sili_evict_flags,
@@ -231,15 +256,24 @@ int sili_ttm_evict_hbm(struct sili_device *sdev)
 					      ttm_manager_type(&sdev->ttm, TTM_PL_VRAM));
 }
 
+/*
+ * With both, HBM while it has room: TTM looks at places that are not a
+ * fallback first, and evicts for those alone that are not just desired.
+ */
 static void sili_bo_places(u32 flags, struct ttm_place places[2], struct ttm_placement *placement)
 {
+	bool both = flags & SILIFLOW_BO_HBM && flags & SILIFLOW_BO_SYSTEM;
 	u32 n = 0;
 
 	memset(places, 0, 2 * sizeof(*places));
-	if (flags & SILIFLOW_BO_HBM)
+	if (flags & SILIFLOW_BO_HBM) {
+		places[n].flags = both ? TTM_PL_FLAG_DESIRED : 0;
 		places[n++].mem_type = TTM_PL_VRAM;
-	if (flags & SILIFLOW_BO_SYSTEM)
+	}
+	if (flags & SILIFLOW_BO_SYSTEM) {
+		places[n].flags = both ? TTM_PL_FLAG_FALLBACK : 0;
 		places[n++].mem_type = TTM_PL_TT;
+	}
 	*placement = (struct ttm_placement){ .num_placement = n, .placement = places };
 }
 
@@ -248,7 +282,6 @@ static void sili_bo_destroy(struct ttm_buffer_object *tbo)
 	struct sili_bo *bo = ttm_to_sili_bo(tbo);
 
 	drm_gem_object_release(&tbo->base);
-	mutex_destroy(&bo->gpuva_lock);
 	kfree(bo);
 }
 
@@ -277,43 +310,30 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size)
 }
 
 /*
- * sili_ttm_pin() - put a buffer where the device reaches it, and keep it there
+ * sili_ttm_validate() - put a reserved buffer where the device is to use it
+ *
+ * A buffer that was evicted and finds no room in HBM is used where it is: the
+ * device reaches it there, only slower.
  *
  * Return: 0 or a negative errno.
  */
-int sili_ttm_pin(struct sili_bo *bo)
+int sili_ttm_validate(struct sili_bo *bo)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_placement placement;
 	struct ttm_place places[2];
 	int ret;
 
-	ret = ttm_bo_reserve(&bo->base, true, false, NULL);
-	if (ret)
-		return ret;
-	if (!bo->base.pin_count) {
-		sili_bo_places(bo->flags, places, &placement);
-		ret = ttm_bo_validate(&bo->base, &placement, &ctx);
-	}
-	if (!ret)
-		ttm_bo_pin(&bo->base);
-	ttm_bo_unreserve(&bo->base);
+	sili_bo_places(bo->flags, places, &placement);
+	ret = ttm_bo_validate(&bo->base, &placement, &ctx);
+	if ((ret == -ENOMEM || ret == -ENOSPC) && bo->base.resource &&
+	    bo->base.resource->mem_type == TTM_PL_TT)
+		ret = 0;
 	return ret == -ENOSPC ? -ENOMEM : ret;
 }
 
 /*
- * sili_ttm_unpin() - undo one sili_ttm_pin()
- */
-void sili_ttm_unpin(struct sili_bo *bo)
-{
-	dma_resv_lock(bo->base.base.resv, NULL);
-	ttm_bo_unpin(&bo->base);
-	/* Also puts it back on the list of what can be evicted. */
-	ttm_bo_unreserve(&bo->base);
-}
-
-/*
- * sili_bo_in_hbm() - is a pinned or reserved buffer in HBM?
+ * sili_bo_in_hbm() - is a reserved buffer in HBM?
  */
 bool sili_bo_in_hbm(struct sili_bo *bo)
 {
@@ -321,7 +341,7 @@ bool sili_bo_in_hbm(struct sili_bo *bo)
 }
 
 /*
- * sili_bo_hbm_offset() - HBM offset of a pinned buffer in HBM
+ * sili_bo_hbm_offset() - HBM offset of a reserved buffer in HBM
  */
 u64 sili_bo_hbm_offset(struct sili_bo *bo)
 {

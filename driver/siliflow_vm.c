@@ -4,28 +4,15 @@
  * page tables. A bind checks all its operations and takes everything that
  * they need; from then on nothing can fail, so it is all or nothing.
  *
- * A buffer stays pinned while a VM maps it.
+ * The reservations of all buffers that a bind maps or unmaps are held while it
+ * works, so that none of them moves.
  */
 #include <linux/uaccess.h>
 
+#include <drm/drm_exec.h>
+
 #include "siliflow.h"
 #include "siliflow_trace.h"
-
-/* A mapping. */
-struct sili_va {
-	struct drm_gpuva base;
-	struct list_head link;	/* of a bind: prepared or dead */
-};
-
-#define to_sili_va(v) container_of(v, struct sili_va, base)
-
-/* A buffer in a VM. */
-struct sili_vm_bo {
-	struct drm_gpuvm_bo base;
-	bool pinned;		/* changes under vm->lock */
-};
-
-#define to_sili_vm_bo(v) container_of(v, struct sili_vm_bo, base)
 
 /* One operation of a bind. */
 struct sili_bind_op {
@@ -39,29 +26,23 @@ struct sili_bind {
 	struct sili_vm *vm;
 	struct sili_bind_op *ops;
 	u32 num_ops;
+	struct drm_exec exec;
 	struct sili_pt_update up;
 	struct list_head spare;		/* sili_va */
 	struct list_head dead;		/* sili_va, unlinked after INVALIDATE */
 	struct drm_gpuvm_bo *vm_bo;	/* of the operation that is being done */
+	u64 flags;			/* likewise */
 };
 
 /* ---- mappings ---- */
 
-static struct drm_gpuva *sili_va_take(struct sili_bind *bind)
+static struct drm_gpuva *sili_va_take(struct sili_bind *bind, u64 flags)
 {
 	struct sili_va *va = list_first_entry(&bind->spare, struct sili_va, link);
 
 	list_del(&va->link);
+	va->flags = flags;
 	return &va->base;
-}
-
-static void sili_va_link(struct drm_gpuva *va, struct drm_gpuvm_bo *vm_bo)
-{
-	struct sili_bo *bo = gem_to_sili_bo(vm_bo->obj);
-
-	mutex_lock(&bo->gpuva_lock);
-	drm_gpuva_link(va, vm_bo);
-	mutex_unlock(&bo->gpuva_lock);
 }
 
 static void sili_va_kill(struct sili_bind *bind, struct drm_gpuva *va)
@@ -72,10 +53,10 @@ static void sili_va_kill(struct sili_bind *bind, struct drm_gpuva *va)
 static int sili_step_map(struct drm_gpuva_op *op, void *priv)
 {
 	struct sili_bind *bind = priv;
-	struct drm_gpuva *va = sili_va_take(bind);
+	struct drm_gpuva *va = sili_va_take(bind, bind->flags);
 
 	drm_gpuva_map(&bind->vm->base, va, &op->map);
-	sili_va_link(va, bind->vm_bo);
+	drm_gpuva_link(va, bind->vm_bo);
 	return 0;
 }
 
@@ -83,14 +64,15 @@ static int sili_step_remap(struct drm_gpuva_op *op, void *priv)
 {
 	struct sili_bind *bind = priv;
 	struct drm_gpuva *old = op->remap.unmap->va;
-	struct drm_gpuva *prev = op->remap.prev ? sili_va_take(bind) : NULL;
-	struct drm_gpuva *next = op->remap.next ? sili_va_take(bind) : NULL;
+	u64 flags = to_sili_va(old)->flags;
+	struct drm_gpuva *prev = op->remap.prev ? sili_va_take(bind, flags) : NULL;
+	struct drm_gpuva *next = op->remap.next ? sili_va_take(bind, flags) : NULL;
 
 	drm_gpuva_remap(prev, next, &op->remap);
 	if (prev)
-		sili_va_link(prev, old->vm_bo);
+		drm_gpuva_link(prev, old->vm_bo);
 	if (next)
-		sili_va_link(next, old->vm_bo);
+		drm_gpuva_link(next, old->vm_bo);
 	sili_va_kill(bind, old);
 	return 0;
 }
@@ -106,13 +88,19 @@ static struct drm_gpuvm_bo *sili_vm_bo_alloc(void)
 {
 	struct sili_vm_bo *vm_bo = kzalloc(sizeof(*vm_bo), GFP_KERNEL);
 
-	return vm_bo ? &vm_bo->base : NULL;
+	if (!vm_bo)
+		return NULL;
+	INIT_LIST_HEAD(&vm_bo->evict_link);
+	return &vm_bo->base;
 }
 
 static void sili_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 {
-	if (to_sili_vm_bo(vm_bo)->pinned)
-		sili_ttm_unpin(gem_to_sili_bo(vm_bo->obj));
+	struct sili_vm *vm = to_sili_vm(vm_bo->vm);
+
+	mutex_lock(&vm->table_lock);
+	list_del(&to_sili_vm_bo(vm_bo)->evict_link);
+	mutex_unlock(&vm->table_lock);
 	kfree(to_sili_vm_bo(vm_bo));
 }
 
@@ -120,6 +108,7 @@ static void sili_vm_free(struct drm_gpuvm *gpuvm)
 {
 	struct sili_vm *vm = to_sili_vm(gpuvm);
 
+	mutex_destroy(&vm->table_lock);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
 }
@@ -132,32 +121,6 @@ static const struct drm_gpuvm_ops sili_gpuvm_ops = {
 	.sm_step_remap = sili_step_remap,
 	.sm_step_unmap = sili_step_unmap,
 };
-
-/* The last reference to the buffer must not go while its lock is held. */
-static void sili_vm_bo_put(struct drm_gpuvm_bo *vm_bo)
-{
-	struct drm_gem_object *gem = vm_bo->obj;
-	struct sili_bo *bo = gem_to_sili_bo(gem);
-
-	drm_gem_object_get(gem);
-	mutex_lock(&bo->gpuva_lock);
-	drm_gpuvm_bo_put(vm_bo);
-	mutex_unlock(&bo->gpuva_lock);
-	drm_gem_object_put(gem);
-}
-
-static void sili_va_free(struct drm_gpuva *va)
-{
-	struct drm_gem_object *gem = va->gem.obj;
-	struct sili_bo *bo = gem_to_sili_bo(gem);
-
-	drm_gem_object_get(gem);
-	mutex_lock(&bo->gpuva_lock);
-	drm_gpuva_unlink(va);
-	mutex_unlock(&bo->gpuva_lock);
-	drm_gem_object_put(gem);
-	kfree(to_sili_va(va));
-}
 
 /* ---- bind ---- */
 
@@ -212,29 +175,55 @@ static int sili_bind_copy(struct drm_file *file, struct sili_bind *bind,
 	return ret;
 }
 
-static int sili_bind_pin(struct sili_bind *bind, struct sili_bind_op *op)
+/* Lock the buffers that an operation maps, and those whose mappings it replaces. */
+static int sili_bind_lock_op(struct sili_bind *bind, struct sili_bind_op *op)
 {
-	struct sili_bo *bo = gem_to_sili_bo(op->gem);
-	struct drm_gpuvm_bo *vm_bo;
+	u64 addr = op->args.addr;
+	struct drm_gpuva *va;
+	int ret = 0;
+
+	if (op->gem)
+		ret = drm_exec_prepare_obj(&bind->exec, op->gem, 1);
+	drm_gpuvm_for_each_va_range(va, &bind->vm->base, addr, addr + op->args.range) {
+		if (ret)
+			break;
+		ret = drm_exec_lock_obj(&bind->exec, va->gem.obj);
+	}
+	return ret;
+}
+
+static int sili_bind_lock(struct sili_bind *bind)
+{
+	u32 i;
 	int ret;
 
-	mutex_lock(&bo->gpuva_lock);
-	vm_bo = drm_gpuvm_bo_obtain(&bind->vm->base, op->gem);
-	mutex_unlock(&bo->gpuva_lock);
+	drm_exec_init(&bind->exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES,
+		      bind->num_ops);
+	drm_exec_until_all_locked(&bind->exec) {
+		ret = 0;
+		for (i = 0; i < bind->num_ops && !ret; i++)
+			ret = sili_bind_lock_op(bind, &bind->ops[i]);
+		drm_exec_retry_on_contention(&bind->exec);
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+static int sili_bind_place(struct sili_bind *bind, struct sili_bind_op *op)
+{
+	struct drm_gpuvm_bo *vm_bo = drm_gpuvm_bo_obtain(&bind->vm->base, op->gem);
+
 	if (IS_ERR(vm_bo))
 		return PTR_ERR(vm_bo);
 	op->vm_bo = vm_bo;
-	if (to_sili_vm_bo(vm_bo)->pinned)
-		return 0;
-	ret = sili_ttm_pin(bo);
-	to_sili_vm_bo(vm_bo)->pinned = !ret;
-	return ret;
+	return sili_ttm_validate(gem_to_sili_bo(op->gem));
 }
 
 /* Mappings that an operation can make: the new one and what is left of old ones. */
 #define SILI_VAS_PER_OP 3
 
-/* Take all that the operations need; vm->lock held. */
+/* Take all that the operations need; vm->lock and the buffers held. */
 static int sili_bind_prepare(struct sili_bind *bind)
 {
 	u64 spare = 0, dead = 0;
@@ -243,22 +232,17 @@ static int sili_bind_prepare(struct sili_bind *bind)
 
 	for (i = 0; i < bind->num_ops; i++) {
 		struct sili_bind_op *op = &bind->ops[i];
-		u64 addr = op->args.addr, range = op->args.range;
-		bool huge;
 
 		if (!op->gem) {
 			/* Only 2 MiB pages that straddle the ends. */
 			spare += 2;
 			continue;
 		}
-		ret = sili_bind_pin(bind, op);
+		ret = sili_bind_place(bind, op);
 		if (ret)
 			return ret;
-		huge = sili_bo_in_hbm(gem_to_sili_bo(op->gem)) &&
-		       IS_ALIGNED(addr - op->args.bo_offset -
-				  sili_bo_hbm_offset(gem_to_sili_bo(op->gem)), X1_HUGE_SIZE);
-		spare += sili_pt_tables(addr, range, huge);
-		dead += range >> X1_HUGE_SHIFT;
+		sili_pt_need(gem_to_sili_bo(op->gem), op->args.addr, op->args.range,
+			     op->args.bo_offset, &spare, &dead);
 	}
 	for (i = 0; i < bind->num_ops * SILI_VAS_PER_OP; i++) {
 		struct sili_va *va = kzalloc(sizeof(*va), GFP_KERNEL_ACCOUNT);
@@ -267,9 +251,13 @@ static int sili_bind_prepare(struct sili_bind *bind)
 			return -ENOMEM;
 		list_add(&va->link, &bind->spare);
 	}
-	if (spare > U32_MAX || dead > U32_MAX)
-		return -ENOMEM;
 	return sili_pt_prepare(bind->vm->sdev, &bind->up, spare, dead);
+}
+
+static u64 sili_bind_pte_flags(u32 flags)
+{
+	return X1_PTE_READ | (flags & SILIFLOW_BIND_READONLY ? 0 : X1_PTE_WRITE) |
+	       (flags & SILIFLOW_BIND_EXEC ? X1_PTE_EXEC : 0);
 }
 
 static void sili_bind_commit(struct sili_bind *bind)
@@ -278,10 +266,10 @@ static void sili_bind_commit(struct sili_bind *bind)
 	u64 lo = U64_MAX, hi = 0;
 	u32 i;
 
+	mutex_lock(&vm->table_lock);
 	for (i = 0; i < bind->num_ops; i++) {
 		struct sili_bind_op *op = &bind->ops[i];
 		const struct drm_siliflow_bind_op *a = &op->args;
-		u64 flags = X1_PTE_READ;
 
 		trace_siliflow_bind(vm->sdev->index, vm->id, a->op, a->addr, a->range,
 				    a->bo_offset);
@@ -293,32 +281,32 @@ static void sili_bind_commit(struct sili_bind *bind)
 			continue;
 		}
 		bind->vm_bo = op->vm_bo;
-		if (!(a->flags & SILIFLOW_BIND_READONLY))
-			flags |= X1_PTE_WRITE;
-		if (a->flags & SILIFLOW_BIND_EXEC)
-			flags |= X1_PTE_EXEC;
+		bind->flags = sili_bind_pte_flags(a->flags);
 		drm_gpuvm_sm_map(&vm->base, bind, a->addr, a->range, op->gem, a->bo_offset);
 		sili_pt_map(vm, &bind->up, a->addr, a->range, gem_to_sili_bo(op->gem),
-			    a->bo_offset, flags);
+			    a->bo_offset, bind->flags);
 	}
+	mutex_unlock(&vm->table_lock);
 	/* What was not mapped before is in no TLB. */
 	if (!list_empty(&bind->dead) || bind->up.num_dead)
 		sili_mmu_invalidate(vm, lo, hi - lo);
 }
 
+/* The buffers are still held, so none of them ends here. */
 static void sili_bind_finish(struct sili_bind *bind)
 {
 	struct sili_va *va, *next;
 	u32 i;
 
-	list_for_each_entry_safe(va, next, &bind->dead, link)
-		sili_va_free(&va->base);
+	list_for_each_entry_safe(va, next, &bind->dead, link) {
+		drm_gpuva_unlink(&va->base);
+		kfree(va);
+	}
 	list_for_each_entry_safe(va, next, &bind->spare, link)
 		kfree(va);
 	sili_pt_finish(bind->vm->sdev, &bind->up);
 	for (i = 0; i < bind->num_ops; i++)
-		if (bind->ops[i].vm_bo)
-			sili_vm_bo_put(bind->ops[i].vm_bo);
+		drm_gpuvm_bo_put(bind->ops[i].vm_bo);
 }
 
 static void sili_bind_free(struct sili_bind *bind)
@@ -333,16 +321,20 @@ static void sili_bind_free(struct sili_bind *bind)
 static int sili_bind_run(struct sili_bind *bind)
 {
 	struct sili_vm *vm = bind->vm;
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&vm->lock);
-	if (vm->closed)
-		ret = -ENOENT;
+	if (vm->closed) {
+		mutex_unlock(&vm->lock);
+		return -ENOENT;
+	}
+	ret = sili_bind_lock(bind);
 	if (!ret)
 		ret = sili_bind_prepare(bind);
 	if (!ret)
 		sili_bind_commit(bind);
 	sili_bind_finish(bind);
+	drm_exec_fini(&bind->exec);
 	mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -370,33 +362,6 @@ int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file
 	return ret;
 }
 
-/*
- * sili_vm_begin_jobs() - take a VM's reservation, with room for a fence
- *
- * Return: 0 or a negative errno.
- */
-int sili_vm_begin_jobs(struct sili_vm *vm)
-{
-	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
-	int ret;
-
-	ret = dma_resv_lock_interruptible(resv, NULL);
-	if (ret)
-		return ret;
-	ret = dma_resv_reserve_fences(resv, 1);
-	if (ret)
-		dma_resv_unlock(resv);
-	return ret;
-}
-
-/*
- * sili_vm_end_jobs() - undo sili_vm_begin_jobs()
- */
-void sili_vm_end_jobs(struct sili_vm *vm)
-{
-	dma_resv_unlock(drm_gpuvm_resv(&vm->base));
-}
-
 /* ---- life ---- */
 
 static struct sili_vm *sili_vm_create(struct sili_device *sdev)
@@ -415,7 +380,9 @@ static struct sili_vm *sili_vm_create(struct sili_device *sdev)
 	}
 	vm->sdev = sdev;
 	INIT_LIST_HEAD(&vm->link);
+	INIT_LIST_HEAD(&vm->evicted);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->table_lock);
 	drm_gpuvm_init(&vm->base, SILI_NAME, 0, &sdev->drm, resv, 0, SILI_VA_END, 0, SILI_VA_START,
 		       &sili_gpuvm_ops);
 	drm_gem_object_put(resv);
@@ -424,6 +391,19 @@ static struct sili_vm *sili_vm_create(struct sili_device *sdev)
 		return vm;
 	sili_vm_put(vm);
 	return ERR_PTR(ret);
+}
+
+/* The last reference to the buffer must not go while it is locked. */
+static void sili_va_free(struct drm_gpuva *va)
+{
+	struct drm_gem_object *gem = va->gem.obj;
+
+	drm_gem_object_get(gem);
+	dma_resv_lock(gem->resv, NULL);
+	drm_gpuva_unlink(va);
+	dma_resv_unlock(gem->resv);
+	drm_gem_object_put(gem);
+	kfree(to_sili_va(va));
 }
 
 /* Forget all mappings; nothing in the device uses them any more. */
@@ -442,21 +422,20 @@ static void sili_vm_clear(struct sili_vm *vm)
 
 /*
  * sili_vm_close() - end a VM that no queue uses, and drop the handle's reference
+ *
+ * Buffers that move meanwhile have their entries cleared: the tables are the
+ * last to go.
  */
 void sili_vm_close(struct sili_vm *vm)
 {
-	bool closed;
-
 	mutex_lock(&vm->lock);
-	closed = vm->closed;
 	vm->closed = true;
 	mutex_unlock(&vm->lock);
-	sili_mmu_vm_fini(vm);
-	if (!closed) {
-		mutex_lock(&vm->lock);
-		sili_vm_clear(vm);
-		mutex_unlock(&vm->lock);
-	}
+	sili_mmu_vm_detach(vm);
+	mutex_lock(&vm->lock);
+	sili_vm_clear(vm);
+	mutex_unlock(&vm->lock);
+	sili_mmu_vm_free(vm);
 	sili_vm_put(vm);
 }
 

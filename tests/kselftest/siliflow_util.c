@@ -7,10 +7,36 @@
 #include <stdio.h>
 
 #define NODE "/dev/sili0"
+#define MAX_CARDS 8
 
 int util_open(void)
 {
 	return open(NODE, O_RDWR | O_CLOEXEC);
+}
+
+int util_open_small(uint64_t *hbm_size)
+{
+	int best = -1;
+
+	for (int i = 0; i < MAX_CARDS; i++) {
+		struct drm_siliflow_query_memory m;
+		char path[32];
+		int fd;
+
+		snprintf(path, sizeof(path), "/dev/sili%d", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (util_query(fd, DRM_SILIFLOW_QUERY_MEMORY, &m, sizeof(m)) ||
+		    (best >= 0 && m.hbm_size >= *hbm_size)) {
+			close(fd);
+			continue;
+		}
+		close(best);
+		best = fd;
+		*hbm_size = m.hbm_size;
+	}
+	return best;
 }
 
 int util_ioctl(int fd, unsigned long request, void *arg)
@@ -256,6 +282,13 @@ void util_cmd_fill(struct util_ctx *c, unsigned int i, uint32_t value, uint32_t 
 	c->cmds[i] = (union x1_cmd){ .fill = {
 		.hdr.op = X1_CMD_FILL, .dst = UTIL_DATA, .bytes = words * 4ull, .pattern = value,
 		.pattern_bytes = 4, .rows = 1 } };
+}
+
+void util_cmd_fetch(struct util_ctx *c, unsigned int i, uint64_t src, uint32_t words)
+{
+	c->cmds[i] = (union x1_cmd){ .copy = {
+		.hdr.op = X1_CMD_COPY, .src = src, .dst = UTIL_DATA, .bytes = words * 4ull,
+		.rows = 1 } };
 }
 
 void util_cmd_wait(struct util_ctx *c, unsigned int i, uint32_t word, uint64_t value)

@@ -38,6 +38,8 @@
 #define UTIL_DRIVER "/sys/bus/pci/drivers/siliflow"
 
 int util_open(void);
+/* The card with the least HBM, and how much that is. */
+int util_open_small(uint64_t *hbm_size);
 int util_ioctl(int fd, unsigned long request, void *arg);
 
 int util_query(int fd, uint32_t type, void *answer, uint32_t size);
@@ -87,6 +89,8 @@ int util_run(struct util_ctx *c, uint32_t num_cmds);
 
 /* FILL of data[0..words) in c->cmds[i]. */
 void util_cmd_fill(struct util_ctx *c, unsigned int i, uint32_t value, uint32_t words);
+/* COPY of words at src to data[0..words) in c->cmds[i]. */
+void util_cmd_fetch(struct util_ctx *c, unsigned int i, uint64_t src, uint32_t words);
 /* WAIT until data[word .. word + 1] as one number is at least value. */
 void util_cmd_wait(struct util_ctx *c, unsigned int i, uint32_t word, uint64_t value);
 /* LAUNCH of c->prog's first n instructions on a grid of one. */

@@ -65,7 +65,7 @@ refused() {
 	before=$(dmesg | wc -l)
 	load 2>/dev/null
 	no_node || return 1
-	lines=$(dmesg | tail -n +$((before + 1)) | grep 'siliflow.*firmware' |
+	lines=$(dmesg | tail -n +$((before + 1)) | grep "siliflow $pci: .*firmware" |
 		grep -v 'firmware: failed to load')
 	echo "# $lines"
 	[[ $lines == *"$1"* && $lines != *$'\n'* ]]

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Buffers that move while address spaces map them.
+ *
+ * Before a buffer leaves its place, every VM that maps it is told that it has
+ * been evicted, the jobs that were queued until then are waited for, the
+ * entries are cleared and INVALIDATE has completed. The next job of such a VM
+ * first has the buffer put where it belongs and the entries written again.
+ *
+ * What makes this right without locking every buffer at each submission:
+ * vm->table_lock is held while a VM is told, and from the look whether a VM is
+ * complete until the fence of the new job is in the VM's reservation. So a job
+ * is either seen by who moves the buffer, or sees that it has moved.
+ */
+#include "siliflow.h"
+
+static int sili_vm_idle(struct sili_vm *vm, struct ttm_operation_ctx *ctx)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
+	long left;
+
+	if (ctx->no_wait_gpu)
+		return dma_resv_test_signaled(resv, DMA_RESV_USAGE_BOOKKEEP) ? 0 : -EBUSY;
+	left = dma_resv_wait_timeout(resv, DMA_RESV_USAGE_BOOKKEEP, ctx->interruptible,
+				     MAX_SCHEDULE_TIMEOUT);
+	return left < 0 ? left : 0;
+}
+
+static void sili_vm_bo_clear(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
+{
+	struct sili_pt_update none = {};
+	struct drm_gpuva *va;
+	int idx;
+
+	/* Without the device nothing reads the tables. */
+	if (!drm_dev_enter(&vm->sdev->drm, &idx))
+		return;
+	mutex_lock(&vm->table_lock);
+	/* No 2 MiB page reaches beyond its mapping, so nothing has to be split. */
+	drm_gpuvm_bo_for_each_va(va, vm_bo)
+		sili_pt_unmap(vm, &none, va->va.addr, va->va.range);
+	mutex_unlock(&vm->table_lock);
+	drm_gpuvm_bo_for_each_va(va, vm_bo)
+		sili_mmu_invalidate(vm, va->va.addr, va->va.range);
+	drm_dev_exit(idx);
+}
+
+/**
+ * sili_evict_mappings() - make a reserved buffer ready to leave its place
+ * @bo: buffer
+ * @ctx: how to wait
+ *
+ * On return the device does not use the buffer, and will not before its
+ * mappings have been written again.
+ *
+ * Return: 0; -EBUSY or -ERESTARTSYS as @ctx says.
+ */
+int sili_evict_mappings(struct sili_bo *bo, struct ttm_operation_ctx *ctx)
+{
+	struct drm_gpuvm_bo *vm_bo;
+	int ret;
+
+	dma_resv_assert_held(bo->base.base.resv);
+	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base.base) {
+		struct sili_vm *vm = to_sili_vm(vm_bo->vm);
+
+		mutex_lock(&vm->table_lock);
+		list_move_tail(&to_sili_vm_bo(vm_bo)->evict_link, &vm->evicted);
+		mutex_unlock(&vm->table_lock);
+		ret = sili_vm_idle(vm, ctx);
+		if (ret)
+			return ret;
+		sili_vm_bo_clear(vm, vm_bo);
+	}
+	return 0;
+}
+
+/*
+ * sili_evict_spared() - is a reserved buffer one that the caller needs itself?
+ *
+ * Who gets a VM's buffers back must not evict others of the same VM for them.
+ */
+bool sili_evict_spared(struct sili_bo *bo)
+{
+	struct sili_device *sdev = to_sili(bo->base.base.dev);
+	struct drm_gpuvm_bo *vm_bo;
+
+	/* Only one's own write of it can be equal. */
+	if (READ_ONCE(sdev->rebind_task) != current)
+		return false;
+	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base.base)
+		if (vm_bo->vm == sdev->rebind_vm)
+			return true;
+	return false;
+}
+
+/* Write all entries of a buffer; both locks held. */
+static int sili_rebind_map(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
+{
+	struct sili_bo *bo = gem_to_sili_bo(vm_bo->obj);
+	struct sili_pt_update up;
+	struct drm_gpuva *va;
+	int ret;
+
+	drm_gpuvm_bo_for_each_va(va, vm_bo) {
+		u64 addr = va->va.addr, range = va->va.range, spare = 0, dead = 0;
+
+		sili_pt_need(bo, addr, range, va->gem.offset, &spare, &dead);
+		ret = sili_pt_prepare(vm->sdev, &up, spare, dead);
+		if (ret)
+			return ret;
+		sili_pt_map(vm, &up, addr, range, bo, va->gem.offset, to_sili_va(va)->flags);
+		/* Tables that 2 MiB pages have replaced. */
+		if (up.num_dead)
+			sili_mmu_invalidate(vm, addr, range);
+		sili_pt_finish(vm->sdev, &up);
+	}
+	list_del_init(&to_sili_vm_bo(vm_bo)->evict_link);
+	return 0;
+}
+
+static int sili_rebind_bo(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
+{
+	struct sili_bo *bo = gem_to_sili_bo(vm_bo->obj);
+	int idx, ret;
+
+	ret = sili_ttm_validate(bo);
+	if (ret)
+		return ret;
+	if (!drm_dev_enter(&vm->sdev->drm, &idx))
+		return -ENODEV;
+	mutex_lock(&vm->table_lock);
+	ret = sili_rebind_map(vm, vm_bo);
+	mutex_unlock(&vm->table_lock);
+	drm_dev_exit(idx);
+	return ret;
+}
+
+/* The first evicted buffer, with references to it and to its place in the VM. */
+static struct sili_vm_bo *sili_rebind_next(struct sili_vm *vm)
+{
+	struct sili_vm_bo *vm_bo;
+
+	mutex_lock(&vm->table_lock);
+	vm_bo = list_first_entry_or_null(&vm->evicted, struct sili_vm_bo, evict_link);
+	if (vm_bo && kref_get_unless_zero(&vm_bo->base.kref)) {
+		drm_gem_object_get(vm_bo->base.obj);
+	} else if (vm_bo) {
+		/* Its last user is about to take it off the list. */
+		list_del_init(&vm_bo->evict_link);
+		vm_bo = ERR_PTR(-EAGAIN);
+	}
+	mutex_unlock(&vm->table_lock);
+	return vm_bo;
+}
+
+static int sili_vm_rebind(struct sili_vm *vm)
+{
+	struct sili_vm_bo *vm_bo;
+	int ret = 0;
+
+	lockdep_assert_held(&vm->sdev->rebind_lock);
+	vm->sdev->rebind_vm = &vm->base;
+	WRITE_ONCE(vm->sdev->rebind_task, current);
+	while (!ret && (vm_bo = sili_rebind_next(vm))) {
+		struct drm_gem_object *gem;
+
+		if (IS_ERR(vm_bo))
+			continue;
+		gem = vm_bo->base.obj;
+		dma_resv_lock(gem->resv, NULL);
+		ret = sili_rebind_bo(vm, &vm_bo->base);
+		drm_gpuvm_bo_put(&vm_bo->base);
+		ttm_bo_unreserve(&gem_to_sili_bo(gem)->base);
+		drm_gem_object_put(gem);
+	}
+	WRITE_ONCE(vm->sdev->rebind_task, NULL);
+	return ret;
+}
+
+/**
+ * sili_vm_begin_jobs() - have a VM complete, and keep it so
+ * @vm: address space
+ *
+ * On success vm's reservation, with room for a fence, and vm->table_lock are
+ * held until sili_vm_end_jobs(): a fence that is added until then keeps the
+ * VM's buffers where they are.
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_vm_begin_jobs(struct sili_vm *vm)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
+	bool rebinding = false;
+	int ret;
+
+	for (;;) {
+		ret = dma_resv_lock_interruptible(resv, NULL);
+		if (ret)
+			break;
+		ret = dma_resv_reserve_fences(resv, 1);
+		mutex_lock(&vm->table_lock);
+		if (!ret && list_empty(&vm->evicted))
+			break;
+		sili_vm_end_jobs(vm);
+		/* Others evict what this one gets back only until it is held. */
+		if (!ret && !rebinding) {
+			ret = mutex_lock_interruptible(&vm->sdev->rebind_lock);
+			rebinding = !ret;
+		}
+		if (!ret)
+			ret = sili_vm_rebind(vm);
+		if (ret)
+			break;
+	}
+	if (rebinding)
+		mutex_unlock(&vm->sdev->rebind_lock);
+	return ret;
+}
+
+/*
+ * sili_vm_end_jobs() - undo sili_vm_begin_jobs()
+ */
+void sili_vm_end_jobs(struct sili_vm *vm)
+{
+	mutex_unlock(&vm->table_lock);
+	dma_resv_unlock(drm_gpuvm_resv(&vm->base));
+}
