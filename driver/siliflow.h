@@ -67,6 +67,7 @@ static_assert(X1_FW_MAX_BYTES <= X1_HUGE_SIZE);
 
 struct firmware;
 struct drm_printer;
+struct sili_copy;
 struct sili_device;
 struct sili_queue;
 
@@ -129,10 +130,11 @@ struct sili_device {
 	resource_size_t regs_phys;
 	u32 db_offset;
 	u32 db_stride;
-	/** @hbm: BAR2, write-combining; bytes are reachable up to @hbm_bytes */
+	/** @hbm: BAR2, write-combining; @hbm_visible bytes of @hbm_bytes */
 	void __iomem *hbm;
 	resource_size_t hbm_phys;
 	u64 hbm_bytes;
+	u64 hbm_visible;
 	u32 hbm_epoch;
 	u32 num_mcus;
 	u32 num_vms;
@@ -207,6 +209,9 @@ struct sili_device {
 
 	struct ttm_device ttm;
 	u64 vram_base;
+	struct sili_copy *copy;
+	/** @copy_epoch: changes when a reset ends the copy queue */
+	u32 copy_epoch;
 
 	/** @vm_lock: protects @vms and attaching to the device */
 	struct mutex vm_lock;
@@ -251,6 +256,8 @@ struct sili_file {
 struct sili_bo {
 	struct ttm_buffer_object base;
 	u32 flags;
+	/** @cpu_used: the CPU has used it: belongs where the CPU can see it */
+	bool cpu_used;
 };
 
 #define ttm_to_sili_bo(t) container_of(t, struct sili_bo, base)
@@ -444,6 +451,9 @@ void sili_pt_map(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 ra
 		 struct sili_bo *bo, u64 offset, u64 flags);
 void sili_pt_unmap(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 range);
 void sili_mmu_invalidate(struct sili_vm *vm, u64 addr, u64 range);
+void sili_mmu_invalidate_live(struct sili_device *sdev, u32 vm, u64 addr, u64 range);
+int sili_pt_alloc(struct sili_device *sdev, u64 *table);
+void sili_pte_set(struct sili_device *sdev, u64 table, u32 index, u64 val);
 
 /* siliflow_ttm.c */
 int sili_ttm_init(struct sili_device *sdev);
@@ -453,9 +463,22 @@ vm_fault_t sili_ttm_fault(struct vm_fault *vmf);
 int sili_ttm_evict_hbm(struct sili_device *sdev);
 int sili_ttm_validate(struct sili_bo *bo);
 bool sili_bo_in_hbm(struct sili_bo *bo);
-u64 sili_bo_hbm_offset(struct sili_bo *bo);
+int sili_ttm_show(struct sili_bo *bo);
 u64 sili_ttm_used(struct sili_device *sdev, u32 flag);
 u64 sili_ttm_size(struct sili_device *sdev, u32 flag);
+u64 sili_ttm_visible(struct sili_device *sdev);
+u64 sili_res_addr(struct sili_device *sdev, struct ttm_resource *res, u32 page, u32 *run);
+bool sili_res_visible(struct ttm_resource *res);
+
+/* siliflow_move.c */
+int sili_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ctx *ctx,
+	      struct ttm_resource *new_mem, struct ttm_place *hop);
+
+/* siliflow_copy.c */
+int sili_copy_init(struct sili_device *sdev);
+void sili_copy_lost(struct sili_device *sdev);
+int sili_copy_clear(struct sili_device *sdev, struct ttm_resource *res);
+int sili_copy_move(struct sili_bo *bo, struct ttm_resource *dst);
 
 /* siliflow_bo.c */
 int sili_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);

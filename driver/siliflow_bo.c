@@ -15,7 +15,6 @@ static const struct vm_operations_struct sili_vm_ops = {
 	.fault = sili_ttm_fault,
 	.open = ttm_bo_vm_open,
 	.close = ttm_bo_vm_close,
-	.access = ttm_bo_vm_access,
 };
 
 static const struct drm_gem_object_funcs sili_gem_funcs = {
@@ -45,7 +44,8 @@ static u64 sili_bo_max(struct sili_device *sdev, u32 flags)
 	u64 max = 0;
 
 	if (flags & SILIFLOW_BO_HBM)
-		max = sili_ttm_size(sdev, SILIFLOW_BO_HBM);
+		max = flags & SILIFLOW_BO_CPU_VISIBLE ? sili_ttm_visible(sdev) :
+							sili_ttm_size(sdev, SILIFLOW_BO_HBM);
 	if (flags & SILIFLOW_BO_SYSTEM)
 		max = max(max, sili_ttm_size(sdev, SILIFLOW_BO_SYSTEM));
 	return max;

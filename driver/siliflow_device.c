@@ -37,11 +37,10 @@ static int sili_map_hbm(struct sili_device *sdev)
 	struct pci_dev *pdev = sdev->pdev;
 
 	sdev->hbm_phys = pci_resource_start(pdev, X1_PCI_BAR_HBM);
-	/* HBM that the aperture does not show is not used. */
-	sdev->hbm_bytes = min3(sili_read64(sdev, X1_REG_HBM_BYTES_LO),
-			       sili_read64(sdev, X1_REG_APERTURE_LO),
-			       (u64)pci_resource_len(pdev, X1_PCI_BAR_HBM));
-	sdev->hbm = devm_ioremap_wc(&pdev->dev, sdev->hbm_phys, sdev->hbm_bytes);
+	sdev->hbm_bytes = ALIGN_DOWN(sili_read64(sdev, X1_REG_HBM_BYTES_LO), X1_HUGE_SIZE);
+	sdev->hbm_visible = min3(sdev->hbm_bytes, sili_read64(sdev, X1_REG_APERTURE_LO),
+				 (u64)pci_resource_len(pdev, X1_PCI_BAR_HBM));
+	sdev->hbm = devm_ioremap_wc(&pdev->dev, sdev->hbm_phys, sdev->hbm_visible);
 	return sdev->hbm ? 0 : dev_err_probe(&pdev->dev, -ENOMEM, "cannot map HBM\n");
 }
 
@@ -64,13 +63,15 @@ static int sili_identify(struct sili_device *sdev)
 	sdev->num_hwqs = min(sili_read(sdev, X1_REG_NUM_QUEUES), X1_NUM_QUEUES);
 	sdev->db_offset = sili_read(sdev, X1_REG_DB_OFFSET);
 	sdev->db_stride = sili_read(sdev, X1_REG_DB_STRIDE);
-	if (!sdev->num_mcus || sdev->num_vms <= SILI_VM_FIRST || !sdev->num_hwqs ||
+	if (!sdev->num_mcus || sdev->num_vms <= SILI_VM_FIRST || sdev->num_hwqs < 2 ||
 	    !sdev->clock_hz ||
 	    /* Nothing else lies in a doorbell's page: users map it. */
 	    !IS_ALIGNED(sdev->db_offset | sdev->db_stride, PAGE_SIZE) ||
 	    sdev->db_offset + (u64)sdev->num_hwqs * sdev->db_stride >
 	    pci_resource_len(sdev->pdev, X1_PCI_BAR_REGS))
 		return dev_err_probe(dev, -ENODEV, "capability registers make no sense\n");
+	/* The last one copies for the driver. */
+	sdev->num_hwqs--;
 	return 0;
 }
 
@@ -172,6 +173,9 @@ int sili_device_init(struct sili_device *sdev)
 	ret = sili_hwq_init(sdev);
 	if (ret)
 		return ret;
+	ret = sili_copy_init(sdev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "cannot set up the copy queue\n");
 	ret = sili_sched_init(sdev);
 	if (ret)
 		return ret;

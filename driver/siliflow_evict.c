@@ -40,9 +40,9 @@ static void sili_vm_bo_clear(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 	drm_gpuvm_bo_for_each_va(va, vm_bo)
 		sili_pt_unmap(vm, &none, va->va.addr, va->va.range);
 	mutex_unlock(&vm->table_lock);
+	drm_dev_exit(idx);
 	drm_gpuvm_bo_for_each_va(va, vm_bo)
 		sili_mmu_invalidate(vm, va->va.addr, va->va.range);
-	drm_dev_exit(idx);
 }
 
 /**
@@ -112,7 +112,7 @@ static int sili_rebind_map(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 		sili_pt_map(vm, &up, addr, range, bo, va->gem.offset, to_sili_va(va)->flags);
 		/* Tables that 2 MiB pages have replaced. */
 		if (up.num_dead)
-			sili_mmu_invalidate(vm, addr, range);
+			sili_mmu_invalidate_live(vm->sdev, vm->id, addr, range);
 		sili_pt_finish(vm->sdev, &up);
 	}
 	list_del_init(&to_sili_vm_bo(vm_bo)->evict_link);

@@ -33,7 +33,10 @@ static u64 sili_pte_get(struct sili_device *sdev, u64 table, u32 index)
 	return readq(sili_pte(sdev, table, index));
 }
 
-static void sili_pte_set(struct sili_device *sdev, u64 table, u32 index, u64 val)
+/*
+ * sili_pte_set() - write an entry of a table
+ */
+void sili_pte_set(struct sili_device *sdev, u64 table, u32 index, u64 val)
 {
 	writeq(val, sili_pte(sdev, table, index));
 }
@@ -46,7 +49,12 @@ static void sili_pt_clear(struct sili_device *sdev, u64 table)
 		sili_pte_set(sdev, table, i, 0);
 }
 
-static int sili_pt_alloc(struct sili_device *sdev, u64 *table)
+/*
+ * sili_pt_alloc() - take an empty table
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int sili_pt_alloc(struct sili_device *sdev, u64 *table)
 {
 	u32 i;
 
@@ -104,8 +112,9 @@ static u64 sili_pt_tables(u64 addr, u64 range, bool huge)
  */
 void sili_pt_need(struct sili_bo *bo, u64 addr, u64 range, u64 offset, u64 *spare, u64 *dead)
 {
-	bool huge = sili_bo_in_hbm(bo) &&
-		    IS_ALIGNED(addr - offset - sili_bo_hbm_offset(bo), X1_HUGE_SIZE);
+	/* A buffer of that size lies in blocks of that size. */
+	bool huge = sili_bo_in_hbm(bo) && bo->base.base.size >= X1_HUGE_SIZE &&
+		    IS_ALIGNED(addr - offset, X1_HUGE_SIZE);
 
 	*spare += sili_pt_tables(addr, range, huge);
 	*dead += range >> X1_HUGE_SHIFT;
@@ -217,7 +226,7 @@ static u64 sili_pt_walk(struct sili_vm *vm, struct sili_pt_update *up, u64 addr,
 static u64 sili_bo_page(struct sili_bo *bo, u64 page)
 {
 	if (sili_bo_in_hbm(bo))
-		return sili_bo_hbm_offset(bo) + (page << PAGE_SHIFT);
+		return sili_res_addr(to_sili(bo->base.base.dev), bo->base.resource, page, NULL);
 	return bo->base.ttm->dma_address[page] | X1_PTE_SYSTEM;
 }
 
@@ -316,29 +325,21 @@ void sili_pt_unmap(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 
 /* ---- INVALIDATE ---- */
 
 /**
- * sili_mmu_invalidate() - wait until nothing uses an old translation
- * @vm: address space
+ * sili_mmu_invalidate_live() - as sili_mmu_invalidate()
+ * @sdev: device, between drm_dev_enter() and drm_dev_exit()
+ * @vm: number of the address space
  * @addr: DVA
  * @range: bytes, 0 = all of @vm
- *
- * A device that does not confirm is stopped and reset: on return no old
- * translation is in use, whatever happened.
  */
-void sili_mmu_invalidate(struct sili_vm *vm, u64 addr, u64 range)
+void sili_mmu_invalidate_live(struct sili_device *sdev, u32 vm, u64 addr, u64 range)
 {
-	struct sili_device *sdev = vm->sdev;
 	bool done;
 	u32 seq;
-	int idx;
 
-	if (!drm_dev_enter(&sdev->drm, &idx)) {
-		wait_for_completion(&sdev->halted);
-		return;
-	}
 	/* One at a time, so there is always a free slot. */
 	mutex_lock(&sdev->inval_lock);
 	seq = ++sdev->inval_seq;
-	sili_write(sdev, X1_REG_INV_VM, vm->id);
+	sili_write(sdev, X1_REG_INV_VM, vm);
 	sili_write(sdev, X1_REG_INV_ADDR_LO, lower_32_bits(addr));
 	sili_write(sdev, X1_REG_INV_ADDR_HI, upper_32_bits(addr));
 	sili_write(sdev, X1_REG_INV_LEN_LO, lower_32_bits(range));
@@ -351,6 +352,27 @@ void sili_mmu_invalidate(struct sili_vm *vm, u64 addr, u64 range)
 		sili_reset_schedule(sdev, "INVALIDATE does not complete");
 	}
 	mutex_unlock(&sdev->inval_lock);
+}
+
+/**
+ * sili_mmu_invalidate() - wait until nothing uses an old translation
+ * @vm: address space
+ * @addr: DVA
+ * @range: bytes, 0 = all of @vm
+ *
+ * A device that does not confirm is stopped and reset: on return no old
+ * translation is in use, whatever happened.
+ */
+void sili_mmu_invalidate(struct sili_vm *vm, u64 addr, u64 range)
+{
+	struct sili_device *sdev = vm->sdev;
+	int idx;
+
+	if (!drm_dev_enter(&sdev->drm, &idx)) {
+		wait_for_completion(&sdev->halted);
+		return;
+	}
+	sili_mmu_invalidate_live(sdev, vm->id, addr, range);
 	drm_dev_exit(idx);
 }
 
@@ -517,10 +539,10 @@ int sili_mmu_init(struct sili_device *sdev)
 
 	bytes = ALIGN(bytes, X1_HUGE_SIZE);
 	sdev->vram_base = SILI_PT_OFFSET + bytes;
-	if (sdev->vram_base + X1_HUGE_SIZE > sdev->hbm_bytes)
+	if (sdev->vram_base + X1_HUGE_SIZE > sdev->hbm_visible)
 		return dev_err_probe(sdev->drm.dev, -ENOSPC,
 				     "%llu MiB of reachable HBM are too few\n",
-				     sdev->hbm_bytes >> 20);
+				     sdev->hbm_visible >> 20);
 	sdev->pt_num = bytes / X1_PT_BYTES;
 	sdev->pt_map = bitmap_zalloc(sdev->pt_num, GFP_KERNEL);
 	if (!sdev->pt_map)

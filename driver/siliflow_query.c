@@ -51,7 +51,7 @@ static int sili_query_memory(struct sili_device *sdev, struct drm_siliflow_query
 {
 	struct drm_siliflow_query_memory m = {
 		.hbm_size = sili_ttm_size(sdev, SILIFLOW_BO_HBM),
-		.hbm_visible = sili_ttm_size(sdev, SILIFLOW_BO_HBM),
+		.hbm_visible = sili_ttm_visible(sdev),
 		.hbm_used = sili_ttm_used(sdev, SILIFLOW_BO_HBM),
 		.system_used = sili_ttm_used(sdev, SILIFLOW_BO_SYSTEM),
 	};

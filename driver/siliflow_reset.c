@@ -88,6 +88,7 @@ void sili_down(struct sili_device *sdev)
 		sili_hwq_down(&sdev->hwq[i]);
 	sdev->energy_base[0] = sili_energy(sdev, false);
 	sdev->energy_base[1] = sili_energy(sdev, true);
+	sili_copy_lost(sdev);
 	sili_reset_halt(sdev);
 	for (i = 0; i < sdev->num_hwqs; i++) {
 		struct sili_queue *queue = sdev->hwq[i].queue;

@@ -9,15 +9,34 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "siliflow.h"
+#include "siliflow_vram.h"
 
 static struct sili_device *ttm_to_sili(struct ttm_device *ttm)
 {
 	return container_of(ttm, struct sili_device, ttm);
 }
 
-static u64 sili_res_offset(struct sili_device *sdev, struct ttm_resource *res)
+/**
+ * sili_res_addr() - where a page of a resource in HBM lies
+ * @sdev: device
+ * @res: resource
+ * @page: page of the buffer
+ * @run: pages from @page on that lie side by side, or NULL
+ *
+ * Return: bytes from the start of HBM.
+ */
+u64 sili_res_addr(struct sili_device *sdev, struct ttm_resource *res, u32 page, u32 *run)
 {
-	return sdev->vram_base + ((u64)res->start << PAGE_SHIFT);
+	return sdev->vram_base + (sili_vram_run(res, page, run) << PAGE_SHIFT);
+}
+
+/*
+ * sili_res_visible() - can the CPU map all of a resource?
+ */
+bool sili_res_visible(struct ttm_resource *res)
+{
+	return res->mem_type != TTM_PL_VRAM ||
+	       to_sili_vram_res(res)->visible == PAGE_ALIGN(res->size);
 }
 
 static struct ttm_tt *sili_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
@@ -84,67 +103,25 @@ static void sili_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement 
 	placement->placement = &system;
 }
 
-/* Nobody may read what somebody else left in HBM. */
-static void sili_hbm_clear(struct sili_device *sdev, struct ttm_resource *res)
-{
-	void *p = (void __force *)sdev->hbm + sili_res_offset(sdev, res);
-	size_t left = PAGE_ALIGN(res->size);
-
-	while (left) {
-		size_t n = min_t(size_t, left, SZ_2M);
-
-		memset64(p, 0, n / sizeof(u64));
-		p += n;
-		left -= n;
-		cond_resched();
-	}
-	wmb(); /* out of the write-combining buffers */
-}
-
-static int sili_move(struct ttm_buffer_object *bo, bool evict, struct ttm_operation_ctx *ctx,
-		     struct ttm_resource *new_mem, struct ttm_place *hop)
-{
-	struct sili_device *sdev = ttm_to_sili(bo->bdev);
-	struct ttm_resource *old = bo->resource;
-	int idx, ret;
-
-	ret = sili_evict_mappings(ttm_to_sili_bo(bo), ctx);
-	if (ret)
-		return ret;
-	if (!old && new_mem->mem_type == TTM_PL_VRAM) {
-		if (!drm_dev_enter(&sdev->drm, &idx))
-			return -ENODEV;
-		sili_hbm_clear(sdev, new_mem);
-		drm_dev_exit(idx);
-	}
-	if (!old || (old->mem_type != TTM_PL_VRAM && new_mem->mem_type != TTM_PL_VRAM)) {
-		if (old && new_mem->mem_type == TTM_PL_SYSTEM) {
-			ret = ttm_bo_wait_ctx(bo, ctx);
-			if (ret)
-				return ret;
-		}
-		ttm_bo_move_null(bo, new_mem);
-		return 0;
-	}
-	if (!drm_dev_enter(&sdev->drm, &idx))
-		return -ENODEV;
-	ret = ttm_bo_move_memcpy(bo, ctx, new_mem);
-	drm_dev_exit(idx);
-	return ret;
-}
-
 static int sili_io_mem_reserve(struct ttm_device *ttm, struct ttm_resource *mem)
 {
 	struct sili_device *sdev = ttm_to_sili(ttm);
-	u64 off = sili_res_offset(sdev, mem);
 
 	if (mem->mem_type != TTM_PL_VRAM)
 		return 0;
-	mem->bus.offset = sdev->hbm_phys + off;
-	mem->bus.addr = (void __force *)sdev->hbm + off;
+	if (!sili_res_visible(mem))
+		return -EINVAL;
+	mem->bus.offset = sdev->hbm_phys + sili_res_addr(sdev, mem, 0, NULL);
 	mem->bus.is_iomem = true;
 	mem->bus.caching = ttm_write_combined;
 	return 0;
+}
+
+static unsigned long sili_io_mem_pfn(struct ttm_buffer_object *bo, unsigned long page)
+{
+	struct sili_device *sdev = ttm_to_sili(bo->bdev);
+
+	return (sdev->hbm_phys + sili_res_addr(sdev, bo->resource, page, NULL)) >> PAGE_SHIFT;
 }
 
 static struct ttm_device_funcs sili_ttm_funcs = {
@@ -156,13 +133,14 @@ static struct ttm_device_funcs sili_ttm_funcs = {
 	.evict_flags = sili_evict_flags,
 	.move = sili_move,
 	.io_mem_reserve = sili_io_mem_reserve,
+	.io_mem_pfn = sili_io_mem_pfn,
 };
 
 /* The last buffer has gone: buffers live until their files close, unplugged or not. */
 static void sili_ttm_release(struct drm_device *drm, void *arg)
 {
 	ttm_range_man_fini(arg, TTM_PL_TT);
-	ttm_range_man_fini(arg, TTM_PL_VRAM);
+	sili_vram_fini(arg);
 	ttm_device_fini(arg);
 }
 
@@ -183,8 +161,8 @@ int sili_ttm_init(struct sili_device *sdev)
 	ret = drmm_add_action_or_reset(&sdev->drm, sili_ttm_release, &sdev->ttm);
 	if (ret)
 		return ret;
-	ret = ttm_range_man_init(&sdev->ttm, TTM_PL_VRAM, false,
-				 (sdev->hbm_bytes - sdev->vram_base) >> PAGE_SHIFT);
+	ret = sili_vram_init(&sdev->ttm, sdev->hbm_bytes - sdev->vram_base,
+			     sdev->hbm_visible - sdev->vram_base);
 	if (ret)
 		return ret;
 	/* As much as TTM keeps in memory before it swaps. */
@@ -210,12 +188,56 @@ void sili_ttm_unplug(struct sili_device *sdev)
 	}
 }
 
+/*
+ * sili_ttm_show() - put a reserved buffer where the CPU can map it
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_ttm_show(struct sili_bo *bo)
+{
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
+	struct sili_device *sdev = to_sili(bo->base.base.dev);
+	struct ttm_place places[2] = {
+		{ .mem_type = TTM_PL_VRAM, .lpfn = sili_ttm_visible(sdev) >> PAGE_SHIFT },
+		{ .mem_type = TTM_PL_TT },
+	};
+	struct ttm_placement placement = { .num_placement = 2, .placement = places };
+
+	bo->cpu_used = true;
+	if (!bo->base.resource || sili_res_visible(bo->base.resource))
+		return 0;
+	return ttm_bo_validate(&bo->base, &placement, &ctx);
+}
+
+/* Make a buffer visible to the CPU. Not 0: what the fault ends with. */
+static vm_fault_t sili_ttm_fault_show(struct ttm_buffer_object *bo)
+{
+	switch (sili_ttm_show(ttm_to_sili_bo(bo))) {
+	case 0:
+	case -ENODEV:
+		return 0;
+	case -ERESTARTSYS:
+	case -EINTR:
+	case -EAGAIN:
+		return VM_FAULT_NOPAGE;
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+}
+
 static vm_fault_t sili_ttm_fault_reserved(struct vm_fault *vmf, struct ttm_buffer_object *bo)
 {
 	pgprot_t prot = vmf->vma->vm_page_prot;
-	vm_fault_t ret;
+	vm_fault_t ret = 0;
 	int idx;
 
+	/* It may wait for jobs, so unplugging must not wait for it. */
+	if (!drm_dev_is_unplugged(bo->base.dev))
+		ret = sili_ttm_fault_show(bo);
+	if (ret)
+		return ret;
 	if (!drm_dev_enter(bo->base.dev, &idx))
 		return ttm_bo_vm_dummy_page(vmf, prot);
 	ret = ttm_bo_vm_fault_reserved(vmf, prot, TTM_BO_VM_NUM_PREFAULT);
@@ -257,22 +279,32 @@ int sili_ttm_evict_hbm(struct sili_device *sdev)
 }
 
 /*
- * With both, HBM while it has room: TTM looks at places that are not a
- * fallback first, and evicts for those alone that are not just desired.
+ * Where a buffer may be. With both, HBM while it has room: TTM looks at places
+ * that are not a fallback first, and evicts for those alone that are not just
+ * desired. What the CPU does not use stays out of the visible part.
  */
-static void sili_bo_places(u32 flags, struct ttm_place places[2], struct ttm_placement *placement)
+static void sili_bo_places(struct sili_bo *bo, struct ttm_place places[2],
+			   struct ttm_placement *placement)
 {
-	bool both = flags & SILIFLOW_BO_HBM && flags & SILIFLOW_BO_SYSTEM;
+	struct sili_device *sdev = to_sili(bo->base.base.dev);
+	bool both = bo->flags & SILIFLOW_BO_HBM && bo->flags & SILIFLOW_BO_SYSTEM;
+	bool shown = bo->flags & SILIFLOW_BO_CPU_VISIBLE || bo->cpu_used;
 	u32 n = 0;
 
 	memset(places, 0, 2 * sizeof(*places));
-	if (flags & SILIFLOW_BO_HBM) {
+	if (bo->flags & SILIFLOW_BO_HBM) {
+		places[n].mem_type = TTM_PL_VRAM;
 		places[n].flags = both ? TTM_PL_FLAG_DESIRED : 0;
-		places[n++].mem_type = TTM_PL_VRAM;
+		if (shown && bo->base.base.size <= sili_ttm_visible(sdev))
+			places[n].lpfn = sili_ttm_visible(sdev) >> PAGE_SHIFT;
+		else if (sdev->hbm_visible < sdev->hbm_bytes)
+			places[n].flags |= TTM_PL_FLAG_TOPDOWN;
+		n++;
 	}
-	if (flags & SILIFLOW_BO_SYSTEM) {
+	if (bo->flags & SILIFLOW_BO_SYSTEM) {
+		places[n].mem_type = TTM_PL_TT;
 		places[n].flags = both ? TTM_PL_FLAG_FALLBACK : 0;
-		places[n++].mem_type = TTM_PL_TT;
+		n++;
 	}
 	*placement = (struct ttm_placement){ .num_placement = n, .placement = places };
 }
@@ -301,7 +333,7 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size)
 	struct ttm_place places[2];
 	int ret;
 
-	sili_bo_places(bo->flags, places, &placement);
+	sili_bo_places(bo, places, &placement);
 	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base, ttm_bo_type_device, &placement, align,
 				   &ctx, NULL, NULL, sili_bo_destroy);
 	if (!ret)
@@ -324,7 +356,7 @@ int sili_ttm_validate(struct sili_bo *bo)
 	struct ttm_place places[2];
 	int ret;
 
-	sili_bo_places(bo->flags, places, &placement);
+	sili_bo_places(bo, places, &placement);
 	ret = ttm_bo_validate(&bo->base, &placement, &ctx);
 	if ((ret == -ENOMEM || ret == -ENOSPC) && bo->base.resource &&
 	    bo->base.resource->mem_type == TTM_PL_TT)
@@ -338,14 +370,6 @@ int sili_ttm_validate(struct sili_bo *bo)
 bool sili_bo_in_hbm(struct sili_bo *bo)
 {
 	return bo->base.resource && bo->base.resource->mem_type == TTM_PL_VRAM;
-}
-
-/*
- * sili_bo_hbm_offset() - HBM offset of a reserved buffer in HBM
- */
-u64 sili_bo_hbm_offset(struct sili_bo *bo)
-{
-	return sili_res_offset(to_sili(bo->base.base.dev), bo->base.resource);
 }
 
 static struct ttm_resource_manager *sili_manager(struct sili_device *sdev, u32 flag)
@@ -366,5 +390,15 @@ u64 sili_ttm_used(struct sili_device *sdev, u32 flag)
  */
 u64 sili_ttm_size(struct sili_device *sdev, u32 flag)
 {
-	return sili_manager(sdev, flag)->size << PAGE_SHIFT;
+	struct ttm_resource_manager *man = sili_manager(sdev, flag);
+
+	return flag == SILIFLOW_BO_HBM ? man->size : man->size << PAGE_SHIFT;
+}
+
+/*
+ * sili_ttm_visible() - bytes of HBM for buffers that the CPU can map
+ */
+u64 sili_ttm_visible(struct sili_device *sdev)
+{
+	return sdev->hbm_visible - sdev->vram_base;
 }

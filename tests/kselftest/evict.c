@@ -288,4 +288,92 @@ TEST_F(evict, flags_stay)
 	EXPECT_EQ(-EIO, fill(u, 0, 1));
 }
 
+/* Nothing of an earlier owner is left in HBM, nor in system memory. */
+TEST_F(evict, leftovers)
+{
+	unsigned int n = self->hbm / BUF_BYTES + 2;
+
+	ASSERT_LE(n, MAX_BUFS);
+	for (int f = 0; f < 2; f++) {
+		struct user *u = &self->u[f];
+
+		for (unsigned int i = 0; i < n; i++) {
+			ASSERT_EQ(0, add(u, SILIFLOW_BO_HBM));
+			u->value[i] = 0;
+			EXPECT_EQ(0, check(u, i));
+			ASSERT_EQ(0, fill(u, i, 0x5ec2e7));
+		}
+		drop_all(u);
+	}
+}
+
+/*
+ * The CPU finds what the device wrote in a buffer that need not be visible to
+ * it, and the device what the CPU wrote.
+ */
+TEST_F(evict, invisible)
+{
+	struct user *u = &self->u[0];
+	unsigned int n = self->hbm / BUF_BYTES;
+	struct drm_siliflow_query_memory m;
+
+	ASSERT_EQ(0, util_query(u->fd, DRM_SILIFLOW_QUERY_MEMORY, &m, sizeof(m)));
+	EXPECT_GT(m.hbm_visible, 0);
+	EXPECT_GE(m.hbm_size, m.hbm_visible);
+	for (unsigned int i = 0; i < n; i++) {
+		ASSERT_EQ(0, add(u, SILIFLOW_BO_HBM));
+		ASSERT_EQ(0, fill(u, i, 0x100 + i));
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t *map = util_map(u->fd, u->bo[i], BUF_BYTES);
+
+		ASSERT_NE(MAP_FAILED, map);
+		EXPECT_EQ(0x100 + i, map[0]);
+		EXPECT_EQ(0x100 + i, map[BUF_WORDS / 2 + 1]);
+		EXPECT_EQ(0x100 + i, map[BUF_WORDS - 1]);
+		map[BUF_WORDS - 1] = 0x200 + i;
+		munmap(map, BUF_BYTES);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		util_cmd_fetch(&u->c, 0, addr_of(i) + BUF_BYTES - 64, 16);
+		ASSERT_EQ(0, util_run(&u->c, 1));
+		EXPECT_EQ(0x100 + i, u->c.data[14]);
+		EXPECT_EQ(0x200 + i, u->c.data[15]);
+	}
+}
+
+/* What the CPU is to map is visible from the start, or refused. */
+TEST_F(evict, cpu_visible)
+{
+	struct user *u = &self->u[0];
+	struct drm_siliflow_query_memory m;
+	uint32_t bo;
+
+	ASSERT_EQ(0, util_query(u->fd, DRM_SILIFLOW_QUERY_MEMORY, &m, sizeof(m)));
+	if (m.hbm_visible == m.hbm_size)
+		SKIP(return, "all of HBM is visible");
+	EXPECT_EQ(-E2BIG, util_bo(u->fd, m.hbm_visible + 4096,
+				  SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE, &bo));
+	ASSERT_EQ(0, util_bo(u->fd, m.hbm_visible + 4096, SILIFLOW_BO_HBM, &bo));
+	EXPECT_EQ(0, util_bo_close(u->fd, bo));
+}
+
+/* A job that has used a mapping finds the next one at the same address. */
+TEST_F(evict, no_stale_translation)
+{
+	struct user *u = &self->u[0];
+
+	ASSERT_EQ(0, add(u, SILIFLOW_BO_HBM));
+	ASSERT_EQ(0, add(u, SILIFLOW_BO_SYSTEM));
+	ASSERT_EQ(0, fill(u, 0, 0xaaaa));
+	ASSERT_EQ(0, fill(u, 1, 0xbbbb));
+	for (int round = 0; round < 20; round++) {
+		ASSERT_EQ(0, util_bind(u->fd, u->c.vm, u->bo[round % 2], addr_of(5), BUF_BYTES,
+				       0));
+		util_cmd_fetch(&u->c, 0, addr_of(5) + 4096, 16);
+		ASSERT_EQ(0, util_run(&u->c, 1));
+		ASSERT_EQ(round % 2 ? 0xbbbb : 0xaaaa, u->c.data[0]);
+	}
+}
+
 TEST_HARNESS_MAIN

@@ -90,7 +90,7 @@ struct drm_siliflow_query_device {
 	__u32 hw_version;
 	/** @num_mcus: MCUs, healthy or not */
 	__u32 num_mcus;
-	/** @num_queues: hardware queues */
+	/** @num_queues: hardware queues for users */
 	__u32 num_queues;
 	/** @max_queues_per_file: QUEUE_CREATE returns -ENOSPC beyond it */
 	__u32 max_queues_per_file;
