@@ -503,10 +503,12 @@ static float rule_scale(uint32_t mode, enum x1_format f, float amax, float tenso
 static void fill_ranges(const struct shape *s)
 {
 	/* Blocks of very different size, some of zeros, few with infinities and NaNs. */
+	uint32_t block = block_of((uint32_t)s->param), salt = rnd() % 11;
+	uint32_t group = s->param == X1_SCALE_F32_128X128 ? 128 : 1;
+
 	for (uint32_t r = 0; r < s->rows; r++) {
 		for (uint32_t c = 0; c < s->cols; c++) {
-			uint32_t kind = (r / 3 * 7 + c / 16 * 5 + rng_state / 65536) % 11,
-				 u = rnd();
+			uint32_t kind = (r / group * 7 + c / block * 5 + salt) % 11, u = rnd();
 			float v = f32((u & 0x80ffffff) | 0x3f000000);
 
 			if (kind == 1)
