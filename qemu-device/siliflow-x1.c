@@ -18,6 +18,8 @@
  *   serial=N            serial number (0)
  *   scrub-on-flr=on|off zero HBM at function level reset (off)
  *
+ * Properties of a running device that break it: see siliflow-x1-fault.c.
+ *
  * A 4 GiB BAR2 behind a root port needs room: pcie-root-port,pref64-reserve=8G.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -170,8 +172,8 @@ static void siliflow_x1_reset_hold(Object *obj, ResetType type)
      */
     bool machine = device_is_in_reset(BUS(pci_device_root_bus(pdev))->parent);
 
-    siliflow_x1_reset(s, machine || s->scrub_on_flr ? X1_RESET_COLD
-                                                    : X1_RESET_FLR);
+    siliflow_x1_reset(s, machine || s->scrub_on_flr || s->link_down
+                         ? X1_RESET_COLD : X1_RESET_FLR);
     x1_core_set_bus_master(s->core, false);
 }
 
@@ -193,11 +195,22 @@ static void siliflow_x1_update_power(SiliflowX1State *s)
     }
 }
 
+static uint32_t siliflow_x1_read_config(PCIDevice *pdev, uint32_t addr,
+                                        int len)
+{
+    return SILIFLOW_X1(pdev)->link_down ? ~0u >> (32 - len * 8)
+                                        : pci_default_read_config(pdev, addr,
+                                                                  len);
+}
+
 static void siliflow_x1_write_config(PCIDevice *pdev, uint32_t addr,
                                      uint32_t val, int len)
 {
     SiliflowX1State *s = SILIFLOW_X1(pdev);
 
+    if (s->link_down) {
+        return;
+    }
     pci_default_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);
     pcie_aer_write_config(pdev, addr, val, len);
@@ -373,6 +386,8 @@ static void siliflow_x1_exit(PCIDevice *pdev)
     pcie_aer_exit(pdev);
     pcie_cap_exit(pdev);
     msix_uninit_exclusive_bar(pdev);
+    /* The name is free again at once, the memory when its last user is gone. */
+    vmstate_unregister_ram(&s->hbm, DEVICE(s));
 }
 
 static const VMStateDescription siliflow_x1_vmstate = {
@@ -435,6 +450,7 @@ static void siliflow_x1_class_init(ObjectClass *oc, void *data)
 
     pc->realize = siliflow_x1_realize;
     pc->exit = siliflow_x1_exit;
+    pc->config_read = siliflow_x1_read_config;
     pc->config_write = siliflow_x1_write_config;
     pc->vendor_id = X1_PCI_VENDOR_ID;
     pc->device_id = X1_PCI_DEVICE_ID;
@@ -445,6 +461,7 @@ static void siliflow_x1_class_init(ObjectClass *oc, void *data)
     dc->vmsd = &siliflow_x1_vmstate;
     device_class_set_props(dc, siliflow_x1_properties);
     siliflow_x1_describe(oc);
+    siliflow_x1_fault_class_init(oc);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

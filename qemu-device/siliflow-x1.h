@@ -39,6 +39,7 @@ struct SiliflowX1State {
     bool scrub_on_flr;
     bool paused;                /* by D3hot */
     bool vm_stopped;
+    bool link_down;             /* pulled: nothing answers */
     VMChangeStateEntry *vmstate_entry;
 
     /* MSI-X vectors to raise, by the main thread */
@@ -52,6 +53,9 @@ struct SiliflowX1State {
     bool help_closed;
     QEMUBH *help_bh;
 };
+
+void siliflow_x1_fault_class_init(ObjectClass *oc);
+void siliflow_x1_apply_link(SiliflowX1State *s);
 
 void siliflow_x1_dma_init(SiliflowX1State *s);
 void siliflow_x1_dma_fini(SiliflowX1State *s);

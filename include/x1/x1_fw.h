@@ -91,6 +91,9 @@ struct x1_fw_dump {
 
 X1_STATIC_ASSERT(sizeof(struct x1_fw_dump) == 4 * (16 + 32 + X1_FW_DUMP_STACK));
 
+/* X1_REG_FW_CRASH_CAUSE of a crash on purpose: the first of RISC-V's custom causes. */
+#define X1_FW_CAUSE_INJECTED	24u
+
 enum x1_fw_error {
 	X1_FW_OK = 0,
 	X1_FW_ERR_RANGE = 1,		/* address or size not inside HBM, or misaligned */

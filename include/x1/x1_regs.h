@@ -158,6 +158,12 @@
 #define X1_THROTTLE_STEPS	16u
 #define X1_THROTTLE_MAX		15u
 
+/* HBM errors since the last machine reset. */
+#define X1_REG_ECC_CORRECTED	0x0220
+#define X1_REG_ECC_UNCORRECTED	0x0224	/* accesses that hit one */
+#define X1_REG_ECC_ADDR_LO	0x0228	/* HBM offset of the page of the last uncorrectable error */
+#define X1_REG_ECC_ADDR_HI	0x022c
+
 /* MCU health: index, then 1 = healthy. Quarantine is (mc). */
 #define X1_REG_MCU_INDEX	0x0240
 #define X1_REG_MCU_HEALTH	0x0244	/* (mc) write 0 = quarantine, 1 = return */

@@ -123,6 +123,29 @@ void x1_core_set_bus_master(struct x1_core *core, bool on);
 /* The host's mappings of system memory changed: drop those that intersect. */
 void x1_core_sys_unmap(struct x1_core *core, uint64_t addr, uint64_t len);
 
+/*
+ * Faults on purpose (manual: Device, "Faults on purpose"). What is broken stays
+ * so over an FLR; X1_RESET_COLD mends it.
+ */
+enum x1_inject {
+	X1_INJECT_MCU_STUCK,	   /* MCU whose work-groups never end, -1 = none */
+	X1_INJECT_MCU_WRONG,	   /* MCU that stores wrong bits, -1 = none */
+	X1_INJECT_ECC_CORRECTED,   /* HBM offset: the next access to its page counts an error */
+	X1_INJECT_ECC_UNCORRECTED, /* HBM offset: accesses to its page fault, -1 = mend all */
+	X1_INJECT_DMA,		   /* so many accesses to system memory are refused */
+	X1_INJECT_IRQ_LOST,	   /* so many messages are lost */
+	X1_INJECT_QUEUE_HUNG,	   /* queue that stands still until its reset */
+	X1_INJECT_FW_CRASH,	   /* firmware stops with a crash record */
+	X1_INJECT_FW_HANG,	   /* firmware stops and says nothing */
+	X1_INJECT_TEMPERATURE,	   /* millidegrees Celsius at the sensor, -1 = the model's own */
+	X1_INJECT_COUNT,
+};
+
+/* 0, or -EINVAL where arg is out of range (at most one MCU of a kind, a few HBM pages). */
+int x1_core_inject(struct x1_core *core, enum x1_inject kind, int64_t arg);
+/* What is set now: the last argument in force, the count left, or -1. */
+int64_t x1_core_injected(struct x1_core *core, enum x1_inject kind);
+
 /* BAR0. size is 4 or 8; see x1_regs.h for alignment rules. */
 uint64_t x1_core_bar_read(struct x1_core *core, uint64_t off, unsigned int size);
 void x1_core_bar_write(struct x1_core *core, uint64_t off, uint64_t val, unsigned int size);

@@ -35,29 +35,44 @@ static const char *build_dir(void)
 }
 
 /* In the child: QEMU's standard error goes to err_fd, if that is not -1. */
-static void exec_qemu(int qtest, int qmp, int err_fd, bool iommu, const char *props)
+static void exec_qemu(int qtest, int qmp, int err_fd, const struct qt_opt *opt)
 {
 	char qemu[4096], bios[4096], device[512], qt_dev[64], qmp_dev[64];
+	const char *args[48] = {
+		qemu, "-L", bios, "-M", "q35", "-accel", "qtest", "-m", "128M", "-nodefaults",
+		"-display", "none", "-qtest-log", "/dev/null", "-chardev", qt_dev, "-qtest",
+		"chardev:qt", "-chardev", qmp_dev, "-mon", "chardev=qm,mode=control", "-device",
+		"pcie-root-port,id=rp,chassis=1,addr=4,pref64-reserve=1G",
+	};
+	unsigned int n = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (err_fd >= 0)
 		dup2(err_fd, STDERR_FILENO);
 	snprintf(qemu, sizeof(qemu), "%s/qemu/qemu-system-x86_64", build_dir());
 	snprintf(bios, sizeof(bios), "%s/qemu/pc-bios-x1", build_dir());
-	snprintf(device, sizeof(device), "siliflow-x1,bus=rp,hbm-size=%llu%s", QT_HBM_BYTES,
-		 props);
+	snprintf(device, sizeof(device), "siliflow-x1,id=x1,bus=rp,hbm-size=%llu%s", QT_HBM_BYTES,
+		 opt->props ? opt->props : "");
 	snprintf(qt_dev, sizeof(qt_dev), "socket,id=qt,fd=%d", qtest);
 	snprintf(qmp_dev, sizeof(qmp_dev), "socket,id=qm,fd=%d", qmp);
-	execl(qemu, qemu, "-L", bios, "-M", "q35", "-accel", "qtest", "-m", "128M", "-nodefaults",
-	      "-display", "none", "-qtest-log", "/dev/null", "-chardev", qt_dev, "-qtest",
-	      "chardev:qt", "-chardev", qmp_dev, "-mon", "chardev=qm,mode=control", "-device",
-	      "pcie-root-port,id=rp,chassis=1,addr=4,pref64-reserve=1G", "-device",
-	      iommu ? "intel-iommu" : device, iommu ? "-device" : NULL, device, (char *)NULL);
+	while (args[n])
+		n++;
+	if (opt->iommu) {
+		args[n++] = "-device";
+		args[n++] = opt->iommu;
+	}
+	if (!opt->empty) {
+		args[n++] = "-device";
+		args[n++] = device;
+	}
+	for (unsigned int i = 0; i < QT_EXTRA && opt->extra[i]; i++)
+		args[n++] = opt->extra[i];
+	execv(qemu, (char *const *)args);
 	fprintf(stderr, "cannot run %s: %s\n", qemu, strerror(errno));
 	_exit(127);
 }
 
-static struct qt *spawn(const char *props, bool iommu, int err_fd)
+static struct qt *spawn(const struct qt_opt *opt, int err_fd)
 {
 	struct qt *qt = calloc(1, sizeof(*qt));
 	struct timeval limit = {.tv_sec = ANSWER_SECONDS};
@@ -71,7 +86,7 @@ static struct qt *spawn(const char *props, bool iommu, int err_fd)
 	qt->pid = fork();
 	assert_true(qt->pid >= 0);
 	if (!qt->pid)
-		exec_qemu(a[1], b[1], err_fd, iommu, props);
+		exec_qemu(a[1], b[1], err_fd, opt);
 	close(a[1]);
 	close(b[1]);
 	qt->fd = a[0];
@@ -100,7 +115,7 @@ bool qt_refuses(const char *props, const char *text)
 	int status, err[2];
 
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
-	qt = spawn(props, false, err[1]);
+	qt = spawn(&(struct qt_opt){.props = props}, err[1]);
 	close(err[1]);
 	while (len < (ssize_t)sizeof(said) - 1 &&
 	       (n = read(err[0], said + len, sizeof(said) - 1 - (size_t)len)) > 0)
@@ -224,29 +239,83 @@ void qt_mem_read(struct qt *qt, uint64_t addr, void *buf, size_t len)
 	}
 }
 
-void qt_qmp(struct qt *qt, const char *command)
+/* Lines of the monitor up to the one that answers; events are passed over. */
+static const char *qmp_answer(struct qt *qt)
+{
+	for (;;) {
+		char *end = memchr(qt->qmp_buf, '\n', qt->qmp_have);
+		ssize_t got;
+
+		if (end) {
+			size_t len = (size_t)(end - qt->qmp_buf) + 1;
+			bool answer;
+
+			*end = 0;
+			memcpy(qt->qmp_line, qt->qmp_buf, len);
+			qt->qmp_have -= len;
+			memmove(qt->qmp_buf, end + 1, qt->qmp_have);
+			answer = strstr(qt->qmp_line, "\"return\"") || strstr(qt->qmp_line, "\"error\"");
+			if (answer)
+				return qt->qmp_line;
+			continue;
+		}
+		got = recv(qt->qmp, qt->qmp_buf + qt->qmp_have,
+			   sizeof(qt->qmp_buf) - qt->qmp_have, 0);
+		if (got <= 0)
+			fail_msg("no answer from the monitor");
+		qt->qmp_have += (size_t)got;
+	}
+}
+
+const char *qt_qmp_ask(struct qt *qt, const char *fmt, ...)
 {
 	char text[1024];
-	size_t have = 0;
-	int n = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
+	va_list ap;
+	int n;
 
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text) - 1, fmt, ap);
+	va_end(ap);
+	assert_true(n > 0 && n < (int)sizeof(text) - 1);
+	text[n++] = '\n';
 	say(qt->qmp, text, (size_t)n);
-	for (;;) {
-		ssize_t got = recv(qt->qmp, text + have, sizeof(text) - 1 - have, 0);
+	return qmp_answer(qt);
+}
 
-		if (got <= 0)
-			fail_msg("no answer to %s", command);
-		have += (size_t)got;
-		text[have] = 0;
-		if (strstr(text, "\"return\""))
-			return;
-		assert_null(strstr(text, "\"error\""));
-		/* Greetings and events may be long; the answer is at the end. */
-		if (have > sizeof(text) / 2) {
-			memmove(text, text + have - 64, 64);
-			have = 64;
-		}
-	}
+void qt_qmp(struct qt *qt, const char *command)
+{
+	const char *said = qt_qmp_ask(qt, "{\"execute\":\"%s\"}", command);
+
+	if (strstr(said, "\"error\""))
+		fail_msg("%s: %s", command, said);
+}
+
+bool qt_prop(struct qt *qt, const char *name, const char *value)
+{
+	return !strstr(qt_qmp_ask(qt, "{\"execute\":\"qom-set\",\"arguments\":{\"path\":"
+				  "\"/machine/peripheral/x1\",\"property\":\"%s\","
+				  "\"value\":%s}}", name, value),
+		       "\"error\"");
+}
+
+long long qt_prop_get(struct qt *qt, const char *name)
+{
+	const char *said = qt_qmp_ask(qt, "{\"execute\":\"qom-get\",\"arguments\":{\"path\":"
+				      "\"/machine/peripheral/x1\",\"property\":\"%s\"}}", name);
+	const char *at = strstr(said, "\"return\":");
+
+	if (!at)
+		fail_msg("%s: %s", name, said);
+	return strtoll(at + strlen("\"return\":"), NULL, 10);
+}
+
+void qt_hmp(struct qt *qt, const char *line, const char *says)
+{
+	const char *said = qt_qmp_ask(qt, "{\"execute\":\"human-monitor-command\",\"arguments\":"
+				      "{\"command-line\":\"%s\"}}", line);
+
+	if (!strstr(said, says))
+		fail_msg("%s: %s", line, said);
 }
 
 /* ---- PCI ---- */
@@ -267,24 +336,24 @@ void qt_cfg_set(struct qt *qt, enum qt_func func, unsigned int reg, uint32_t val
 	qt_write(qt, cfg_addr(func, reg), val, size);
 }
 
-unsigned int qt_cap(struct qt *qt, unsigned int id)
+unsigned int qt_cap_of(struct qt *qt, enum qt_func func, unsigned int id)
 {
-	unsigned int at = qt_cfg(qt, QT_X1, 0x34, 1), left = 48;
+	unsigned int at = qt_cfg(qt, func, 0x34, 1), left = 48;
 
 	while (at && left--) {
-		if (qt_cfg(qt, QT_X1, at, 1) == id)
+		if (qt_cfg(qt, func, at, 1) == id)
 			return at;
-		at = qt_cfg(qt, QT_X1, at + 1, 1);
+		at = qt_cfg(qt, func, at + 1, 1);
 	}
 	return 0;
 }
 
-unsigned int qt_ext_cap(struct qt *qt, unsigned int id)
+unsigned int qt_ext_cap_of(struct qt *qt, enum qt_func func, unsigned int id)
 {
 	unsigned int at = 0x100, left = 64;
 
 	while (at && left--) {
-		uint32_t head = qt_cfg(qt, QT_X1, at, 4);
+		uint32_t head = qt_cfg(qt, func, at, 4);
 
 		if ((head & 0xffff) == id)
 			return at;
@@ -312,23 +381,24 @@ void qt_enable(struct qt *qt)
 	qt_cfg_set(qt, QT_X1, 0x04, 0x0006, 2);		/* memory, bus master */
 }
 
-static struct qt *start(const char *props, bool iommu)
+struct qt *qt_start_opt(const struct qt_opt *opt)
 {
-	struct qt *qt = spawn(props, iommu, -1);
+	struct qt *qt = spawn(opt, -1);
 
 	qt_qmp(qt, "qmp_capabilities");
-	qt_enable(qt);
+	if (!opt->empty && !opt->incoming)
+		qt_enable(qt);
 	return qt;
 }
 
 struct qt *qt_start(const char *props)
 {
-	return start(props, false);
+	return qt_start_opt(&(struct qt_opt){.props = props});
 }
 
 struct qt *qt_start_iommu(const char *props)
 {
-	return start(props, true);
+	return qt_start_opt(&(struct qt_opt){.props = props, .iommu = "intel-iommu"});
 }
 
 void qt_wait_reg(struct qt *qt, uint32_t reg, uint32_t mask, uint32_t val)

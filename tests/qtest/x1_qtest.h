@@ -29,7 +29,21 @@ struct qt {
 	int qmp;
 	char buf[8192];
 	size_t have;
+	char qmp_buf[65536], qmp_line[65536];
+	size_t qmp_have;
 };
+
+#define QT_EXTRA 8
+
+struct qt_opt {
+	const char *props;		/* more properties of the X1 (",x=y") */
+	const char *iommu;		/* "intel-iommu,…" or NULL */
+	bool empty;			/* nothing in the root port's slot yet */
+	bool incoming;			/* extra has -incoming: its state comes from elsewhere */
+	const char *extra[QT_EXTRA];	/* more arguments of QEMU */
+};
+
+struct qt *qt_start_opt(const struct qt_opt *opt);
 
 /*
  * Start QEMU; props are more properties of the device (",x=y") or "". The
@@ -64,13 +78,32 @@ enum qt_func { QT_PORT, QT_X1 };
 uint32_t qt_cfg(struct qt *qt, enum qt_func func, unsigned int reg, unsigned int size);
 void qt_cfg_set(struct qt *qt, enum qt_func func, unsigned int reg, uint32_t val,
 		unsigned int size);
-unsigned int qt_cap(struct qt *qt, unsigned int id);		/* 0 = none */
-unsigned int qt_ext_cap(struct qt *qt, unsigned int id);	/* 0 = none */
+/* Where a capability is; 0 = none. */
+unsigned int qt_cap_of(struct qt *qt, enum qt_func func, unsigned int id);
+unsigned int qt_ext_cap_of(struct qt *qt, enum qt_func func, unsigned int id);
+
+static inline unsigned int qt_cap(struct qt *qt, unsigned int id)
+{
+	return qt_cap_of(qt, QT_X1, id);
+}
+
+static inline unsigned int qt_ext_cap(struct qt *qt, unsigned int id)
+{
+	return qt_ext_cap_of(qt, QT_X1, id);
+}
+
 /* BARs, bridge windows, memory and bus mastering: what firmware does. */
 void qt_enable(struct qt *qt);
 
-/* A QMP command without arguments; waits for its answer. */
+/* A QMP command without arguments; waits for its answer, which is no error. */
 void qt_qmp(struct qt *qt, const char *command);
+/* Any line; returns the answer, valid until the next. */
+const char *qt_qmp_ask(struct qt *qt, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Set a property of the X1 to a JSON value; false if QEMU refuses. */
+bool qt_prop(struct qt *qt, const char *name, const char *value);
+long long qt_prop_get(struct qt *qt, const char *name);
+/* A line for the human monitor, whose answer has `says` in it. */
+void qt_hmp(struct qt *qt, const char *line, const char *says);
 
 /* Until reg & mask == val; fails the test after some seconds. */
 void qt_wait_reg(struct qt *qt, uint32_t reg, uint32_t mask, uint32_t val);

@@ -814,7 +814,8 @@ void x1_front_run(struct x1_worker *w, struct x1_queue *q)
 		struct x1_fault_rec rec = {0};
 		enum outcome out;
 
-		if (w->epoch != core->epoch || q->state != X1_Q_STATE_READY || q->fault_pending)
+		if (w->epoch != core->epoch || q->state != X1_Q_STATE_READY || q->fault_pending ||
+		    q->hung)
 			break;
 		if (atomic_load(&core->pause) || core->tm_len > 4 * BATCH) {
 			x1_unlock(core);

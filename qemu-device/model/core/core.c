@@ -42,7 +42,8 @@ void x1_unlock(struct x1_core *core)
 	if (!raise || !atomic_load(&core->bus_master))
 		return;
 	for (; raise; raise &= raise - 1)
-		core->ops.raise(core->host, (unsigned int)__builtin_ctzll(raise));
+		if (!x1_inject_take(&core->inject.irq))
+			core->ops.raise(core->host, (unsigned int)__builtin_ctzll(raise));
 }
 
 void x1_log(struct x1_core *core, int level, const char *fmt, ...)
@@ -298,6 +299,7 @@ int x1_core_new(struct x1_core **out, const struct x1_core_config *cfg, void *hb
 	core->epoch = 1;
 	core->temp_mc = AMBIENT_MC;
 	core->temp_stamp = x1_now_ns();
+	x1_inject_clear(core);
 	for (uint32_t q = 0; q < X1_NUM_QUEUES; q++)
 		x1_queue_init(core, q);
 	core->workers = calloc(core->want_workers, sizeof(*core->workers));
@@ -454,6 +456,7 @@ void x1_core_reset(struct x1_core *core, enum x1_reset_kind kind)
 	x1_inval_check(core);
 	if (kind == X1_RESET_COLD) {
 		core->hbm_epoch++;
+		x1_inject_clear(core);
 		zero_hbm(core);
 	}
 	resume_locked(core);

@@ -376,6 +376,24 @@ static void came_back(struct x1_worker *w, struct x1_queue *q, struct x1_launch 
 	}
 }
 
+/* A work-group that its MCU does not run. Lock held. */
+static void not_run(struct x1_worker *w, struct x1_queue *q, struct x1_launch *l, uint32_t code,
+		    uint32_t mcu, uint32_t index)
+{
+	l->running--;
+	if (w->epoch != q->core->epoch || q->launch != l)
+		return;
+	x1_queue_fault(q, &(struct x1_fault_rec){
+				  .code = code,
+				  .unit = X1_UNIT_SEQ,
+				  .mcu = mcu,
+				  .vm = l->grid.vm,
+				  .pc = UINT32_MAX,
+				  .tag = l->tag,
+				  .wg = index,
+			  });
+}
+
 /* Should the worker look at the other queues? Lock held. */
 static bool others_wait(const struct x1_core *core, const struct x1_queue *q)
 {
@@ -408,17 +426,7 @@ void x1_launch_run(struct x1_worker *w, struct x1_queue *q)
 			u = unit_get(w);
 			if (!u) {
 				x1_lock(core);
-				l->running--;
-				if (w->epoch == core->epoch && q->launch == l)
-					x1_queue_fault(q, &(struct x1_fault_rec){
-								  .code = X1_FAULT_NO_MCU,
-								  .unit = X1_UNIT_SEQ,
-								  .mcu = mcu,
-								  .vm = l->grid.vm,
-								  .pc = UINT32_MAX,
-								  .tag = l->tag,
-								  .wg = index,
-							  });
+				not_run(w, q, l, X1_FAULT_NO_MCU, mcu, index);
 				break;
 			}
 			u->index = index;
@@ -426,10 +434,17 @@ void x1_launch_run(struct x1_worker *w, struct x1_queue *q)
 			u->trace_len = 0;
 		}
 		trace = !l->tc ? &u->trace : l->tc->many ? &l->tc->many[index] : &l->tc->one;
+		if (u->mcu == (uint64_t)atomic_load(&core->inject.stuck)) {
+			x1_lock(core);
+			not_run(w, q, l, X1_FAULT_INJECTED, u->mcu, index);
+			give_back(w, u);
+			break;
+		}
 		if (fresh)
 			x1_wg_begin(u->wg, &l->grid, index, mcu, trace);
 		x1_mem_set(&w->mem, l->grid.vm, X1_UNIT_SEQ, &l->stop);
 		w->mem.mcu = u->mcu;
+		w->mem.wrong = u->mcu == (uint64_t)atomic_load(&core->inject.wrong);
 		w->mem.trace = l->grid.trace ? trace : NULL;
 		status = x1_wg_run(u->wg, &w->mem);
 		x1_mem_flush_dirty(&w->mem);
@@ -459,7 +474,7 @@ enum task {
 /* What a queue has for a worker. Lock held. */
 static enum task look(struct x1_core *core, struct x1_queue *q, uint64_t now, uint64_t *poll)
 {
-	if (q->state != X1_Q_STATE_READY || q->fault_pending) {
+	if (q->state != X1_Q_STATE_READY || q->fault_pending || q->hung) {
 		core->active &= ~(1ull << q->id);
 		return TASK_NONE;
 	}

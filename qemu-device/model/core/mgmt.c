@@ -37,6 +37,8 @@ struct x1_mgmt {
 	uint64_t boot_ns;
 	bool update;   /* wanted: at the next WFI */
 	bool hung;     /* wanted: stop and dump */
+	bool crash;    /* wanted, on purpose: stop and dump */
+	bool frozen;   /* on purpose: it stands still */
 	bool trial;    /* an update that has not checked in yet */
 	bool fallback; /* it crashed */
 	enum x1_boot_reason reason;
@@ -173,7 +175,9 @@ static enum x1_fw_error load(struct x1_mgmt *m, struct image *im)
 		if (size <= X1_FW_MAX_BYTES + sizeof(struct x1_fw_header)) {
 			bytes = malloc(size ? size : 1);
 			im->sram = calloc(1, X1_MC_SRAM_BYTES);
-			if (bytes && im->sram) {
+			if (bytes && im->sram && x1_inject_hbm(core, addr, size)) {
+				err = X1_FW_ERR_HASH;
+			} else if (bytes && im->sram) {
 				memcpy(bytes, core->hbm + addr, size);
 				err = x1_bootrom_load(bytes, size, im->sram, &im->entry);
 			}
@@ -361,9 +365,15 @@ static void run(struct x1_mgmt *m)
 	const struct x1_rv_state *s = x1_rv_state(m->rv);
 	enum x1_rv_stop stop;
 
+	if (m->frozen && !m->hung) {
+		atomic_store(&m->where, X1_WHERE_NOSPAN);
+		pthread_cond_broadcast(&core->state_cv);
+		x1_cv_wait(core, &m->cv, X1_NEVER);
+		return;
+	}
 	update_irq(m);
 	x1_unlock(core);
-	x1_rv_run(m->rv, SLICE, &stop);
+	x1_rv_run(m->rv, m->frozen || m->crash ? 0 : SLICE, &stop);
 	x1_lock(core);
 	if (m->run_gen != m->gen || !m->running)
 		return;
@@ -371,7 +381,11 @@ static void run(struct x1_mgmt *m)
 			 x1_now_ns() - m->boot_ns > X1_FW_CHECKIN_MS * X1_NS_PER_MS) &&
 	    fall_back(m))
 		return;
-	if (m->hung) {
+	if (m->crash) {
+		m->crash = false;
+		take_dump(m, s->pc, X1_FW_CAUSE_INJECTED, s->x);
+		crashed(m, s->pc, X1_FW_CAUSE_INJECTED);
+	} else if (m->hung) {
 		m->hung = false;
 		take_dump(m, s->pc, X1_FW_CAUSE_STOPPED, s->x);
 		crashed(m, s->pc, X1_FW_CAUSE_STOPPED);
@@ -438,10 +452,22 @@ void x1_mgmt_halt(struct x1_core *core)
 
 	m->gen++;
 	m->boot = m->running = m->update = m->hung = m->trial = false;
+	m->crash = m->frozen = false;
 	m->irq = 0;
 	m->dump.magic = 0;
 	core->fw_state = X1_FW_STATE_RESET;
 	core->mbox_busy = 0;
+}
+
+void x1_mgmt_break(struct x1_core *core, bool crash)
+{
+	struct x1_mgmt *m = core->mgmt;
+
+	if (!m->running)
+		return;
+	m->crash |= crash;
+	m->frozen |= !crash;
+	pthread_cond_signal(&m->cv);
 }
 
 void x1_mgmt_hung(struct x1_core *core)

@@ -28,6 +28,7 @@ void x1_mem_set(struct x1_mem *mem, uint32_t vm, uint32_t unit, const _Atomic ui
 	mem->mcu = X1_FAULT_MCU_NONE;
 	mem->trace = NULL;
 	mem->trace_full = false;
+	mem->wrong = false;
 }
 
 static void tlb_flush(struct x1_mem *mem)
@@ -72,6 +73,8 @@ static uint32_t walk(struct x1_mem *mem, uint64_t dva, uint64_t *leaf, unsigned 
 		bool is_leaf = !level || pte & X1_PTE_HUGE;
 		uint64_t size = X1_PAGE_SIZE;
 
+		if (x1_inject_hbm(core, table, X1_PT_BYTES))
+			return X1_FAULT_ECC;
 		if (!(pte & X1_PTE_VALID))
 			return X1_FAULT_UNMAPPED;
 		if (pte & X1_PTE_RESERVED || (pte & X1_PTE_HUGE && level != 1) ||
@@ -121,7 +124,7 @@ static uint32_t fill(struct x1_mem *mem, uint64_t dva, uint64_t pte, unsigned in
 		bool write = pte & X1_PTE_WRITE;
 		int err = -ENOTSUP;
 
-		if (!atomic_load(&core->bus_master))
+		if (!atomic_load(&core->bus_master) || x1_inject_take(&core->inject.dma))
 			return X1_FAULT_DMA;
 		if (shift == X1_HUGE_SHIFT) {
 			err = x1_sysmap_get(core, addr, X1_HUGE_SIZE, write, &ptr);
@@ -138,6 +141,16 @@ static uint32_t fill(struct x1_mem *mem, uint64_t dva, uint64_t pte, unsigned in
 		else if (err)
 			return X1_FAULT_DMA;
 	} else {
+		uint32_t code;
+
+		if (shift == X1_HUGE_SHIFT && x1_inject_near(core, addr, X1_HUGE_SIZE)) {
+			/* The rest of the huge page is good: by small pages. */
+			addr += dva & (X1_HUGE_SIZE - 1) & ~(uint64_t)(X1_PAGE_SIZE - 1);
+			shift = X1_PAGE_SHIFT;
+		}
+		code = x1_inject_hbm(core, addr, 1ull << shift);
+		if (code)
+			return code;
 		ptr = core->hbm + addr;
 	}
 	e = slot_of(mem, dva, shift);
@@ -239,7 +252,7 @@ static int sys_access(struct x1_mem *mem, const struct x1_tlb *e, uint64_t dva, 
 	int err;
 
 	x1_away(core, &mem->w->where, X1_WHERE_CALLBACK);
-	if (!atomic_load(&core->bus_master))
+	if (!atomic_load(&core->bus_master) || x1_inject_take(&core->inject.dma))
 		err = -EFAULT;
 	else if (access == X1_ACCESS_WRITE)
 		err = core->ops.sys_write(core->host, bus, buf, len);
@@ -390,6 +403,8 @@ void x1_mem_dirty(struct x1_mem *mem, uint64_t dva, const void *ptr, uint64_t le
 	uint64_t lo, hi;
 
 	(void)dva;
+	if (mem->wrong && len)
+		*((uint8_t *)(uintptr_t)ptr) ^= 1;
 	if (!len || off >= core->cfg.hbm_bytes)
 		return; /* system memory: the host learns it at unmap */
 	lo = x1_min64(mem->dirty_lo, off);

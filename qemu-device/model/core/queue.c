@@ -52,6 +52,7 @@ static void drop_work(struct x1_queue *q)
 	q->coal_count = 0;
 	q->coal_deadline = 0;
 	q->fault_pending = false;
+	q->hung = false;
 	memset(&q->fault, 0, sizeof(q->fault));
 	q->fault_info = 0;
 	progs_drop(q);
@@ -136,7 +137,7 @@ static void settle(struct x1_queue *q)
 		x1_timeline_fault(core, q->id, q->fault.code, q->fault.mcu);
 		x1_irq_qevent(core, q);
 		x1_mgmt_irq(core, X1_MC_IRQ_FAULT);
-	} else if (q->state == X1_Q_STATE_SUSPENDING) {
+	} else if (q->state == X1_Q_STATE_SUSPENDING && !q->hung) {
 		q->state = X1_Q_STATE_SUSPENDED;
 		x1_queue_expect(q);
 		x1_irq_qevent(core, q);
@@ -192,7 +193,7 @@ void x1_queue_expect(struct x1_queue *q)
 
 	if (!core->cfg.timing)
 		return;
-	want = q->state == X1_Q_STATE_READY && !q->fault_pending && !q->lapsed;
+	want = q->state == X1_Q_STATE_READY && !q->fault_pending && !q->lapsed && !q->hung;
 	switch (q->front) {
 	case X1_FRONT_NONE:
 		want = want && !gated(q) && (q->fetched != q->wptr || q->call_left);

@@ -367,6 +367,11 @@ static uint32_t read_telemetry(struct x1_core *core, uint32_t off)
 	}
 }
 
+static uint32_t read_ecc_addr(struct x1_core *core, uint32_t off)
+{
+	return off == X1_REG_ECC_ADDR_HI ? HI(core->ecc_addr) : LO(core->ecc_addr);
+}
+
 /* ---- MCU health ---- */
 
 static void write_mcu_index(struct x1_core *core, uint32_t off, uint32_t val)
@@ -494,6 +499,10 @@ static const struct reg table[] = {
 	{.off = X1_REG_ENERGY_CORE_HI, .access = RO, .read = read_telemetry},
 	{.off = X1_REG_ENERGY_PKG_LO, .access = RO, .read = read_telemetry},
 	{.off = X1_REG_ENERGY_PKG_HI, .access = RO, .read = read_telemetry},
+	{.off = X1_REG_ECC_CORRECTED, .access = RO, FIELD(ecc_corrected)},
+	{.off = X1_REG_ECC_UNCORRECTED, .access = RO, FIELD(ecc_uncorrected)},
+	{.off = X1_REG_ECC_ADDR_LO, .access = RO, .read = read_ecc_addr},
+	{.off = X1_REG_ECC_ADDR_HI, .access = RO, .read = read_ecc_addr},
 	{.off = X1_REG_MCU_INDEX, .access = RW, .write = write_mcu_index, FIELD(mcu_index)},
 	{.off = X1_REG_MCU_HEALTH, .access = MC, .read = read_health, .write = write_health},
 	{.off = X1_REG_MCU_HEALTHY, .access = RO, FIELD(num_healthy)},

@@ -510,4 +510,6 @@ void x1_telemetry_sample(struct x1_core *core, uint64_t now)
 	target = TEMP_AMBIENT + TEMP_PER_MW * x1_power_scaled(core).package_mw;
 	core->temp_mc += (target - core->temp_mc) * (dt / (TEMP_TAU_NS + dt));
 	core->temp_stamp = now;
+	if (core->inject.temp_mc >= 0)
+		core->temp_mc = (double)core->inject.temp_mc;
 }

@@ -56,6 +56,7 @@ struct x1_mem {
 	const _Atomic uint32_t *stop; /* of the launch or queue that runs */
 	const struct x1_trace *trace;
 	bool trace_full;
+	bool wrong; /* on purpose: stores a wrong bit */
 	uint64_t attn_seen;
 	uint64_t dirty_lo, dirty_hi; /* HBM range not yet reported */
 	struct x1_tlb small[X1_TLB_SMALL];
@@ -163,6 +164,7 @@ struct x1_queue {
 	uint32_t pins;         /* threads that work on the queue's behalf */
 	_Atomic uint32_t stop; /* the front end leaves as soon as it can */
 	bool fault_pending, disabling;
+	bool hung; /* on purpose: stands still until its reset */
 	struct x1_fault_rec fault;
 	uint32_t fault_info;
 	_Atomic uint64_t progress;
@@ -221,6 +223,22 @@ struct x1_tm_op {
 	uint32_t queue; /* or VM, or MCU */
 	uint64_t a, b;
 	struct x1_tcmd *tc;
+};
+
+#define X1_MAX_BAD_PAGES 64
+
+struct x1_bad_page {
+	uint64_t page; /* HBM offset */
+	bool fatal;
+};
+
+/* Faults on purpose, see inject.c. */
+struct x1_injected {
+	_Atomic int64_t stuck, wrong; /* MCU, -1 = none */
+	_Atomic uint32_t dma, irq;    /* how many are still to come */
+	int64_t temp_mc;	      /* -1 = none */
+	_Atomic uint32_t num_bad;
+	struct x1_bad_page bad[X1_MAX_BAD_PAGES];
 };
 
 struct x1_fence_seen {
@@ -299,6 +317,9 @@ struct x1_core {
 	uint64_t time_base_ns, time_base_cycles; /* device time when it last changed */
 	double temp_mc;
 	uint64_t temp_stamp;
+	uint32_t ecc_corrected, ecc_uncorrected;
+	uint64_t ecc_addr;
+	struct x1_injected inject;
 
 	/* dispatch */
 	struct x1_queue queue[X1_NUM_QUEUES];
@@ -435,6 +456,16 @@ void x1_sysmap_unmap_list(struct x1_core *core, struct x1_sysmap_entry *list);
 int x1_sysmap_init(struct x1_core *core);
 void x1_sysmap_fini(struct x1_core *core);
 
+/* ---- inject.c ---- */
+/* Everything is whole again. Lock held. */
+void x1_inject_clear(struct x1_core *core);
+/* May [off, off + len) of HBM be used? 0 or X1_FAULT_ECC. No lock held. */
+uint32_t x1_inject_hbm(struct x1_core *core, uint64_t off, uint64_t len);
+/* Is one of its pages bad? */
+bool x1_inject_near(struct x1_core *core, uint64_t off, uint64_t len);
+/* One of the counted faults, if any is left. */
+bool x1_inject_take(_Atomic uint32_t *left);
+
 /* ---- inval.c (lock held) ---- */
 void x1_inval_submit(struct x1_core *core, uint32_t seq);
 /* Complete what every thread has acknowledged. */
@@ -490,6 +521,8 @@ bool x1_mgmt_updating(struct x1_core *core);
 /* The firmware wrote X1_REG_FW_STATE. */
 void x1_mgmt_state(struct x1_core *core, uint32_t state);
 uint32_t x1_mgmt_dump_word(struct x1_core *core, uint32_t index);
+/* It stops on purpose: with a crash record, or without a word. */
+void x1_mgmt_break(struct x1_core *core, bool crash);
 void x1_mgmt_irq(struct x1_core *core, uint32_t bits);
 bool x1_mgmt_parked(struct x1_core *core);
 
