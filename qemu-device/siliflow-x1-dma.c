@@ -50,6 +50,11 @@ static void siliflow_x1_help_bh(void *opaque)
     qemu_mutex_unlock(&s->help_lock);
 }
 
+void siliflow_x1_dma_serve(void *host)
+{
+    siliflow_x1_help_bh(host);
+}
+
 static int siliflow_x1_ask(SiliflowX1State *s, uint64_t addr, void *buf,
                            uint64_t len, bool write)
 {

@@ -25,6 +25,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
@@ -115,6 +116,7 @@ static const struct x1_host_ops siliflow_x1_host_ops = {
     .raise = siliflow_x1_raise,
     .hbm_dirty = siliflow_x1_hbm_dirty,
     .defer = siliflow_x1_defer,
+    .serve = siliflow_x1_dma_serve,
     .thread_enter = siliflow_x1_thread_enter,
     .thread_exit = siliflow_x1_thread_exit,
     .log = siliflow_x1_log,
@@ -232,9 +234,9 @@ static void siliflow_x1_vm_state(void *opaque, bool running, RunState state)
     }
     s->vm_stopped = !running;
     if (running) {
-        x1_core_resume(s->core);
+        x1_core_unpark(s->core);
     } else {
-        x1_core_pause(s->core);
+        x1_core_park(s->core);
     }
 }
 
@@ -367,7 +369,10 @@ static void siliflow_x1_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     /* Starts as the machine: stopped with -S or an incoming migration. */
-    s->vm_stopped = false;
+    s->vm_stopped = !runstate_is_running();
+    if (s->vm_stopped) {
+        x1_core_park(s->core);
+    }
     s->vmstate_entry = qemu_add_vm_change_state_handler(siliflow_x1_vm_state,
                                                         s);
     trace_siliflow_x1_realize(s->cfg.mcus, s->cfg.hbm_bytes);
@@ -390,9 +395,93 @@ static void siliflow_x1_exit(PCIDevice *pdev)
     vmstate_unregister_ram(&s->hbm, DEVICE(s));
 }
 
+/* ---- migration ---- */
+
+#define SILIFLOW_X1_STATE_MAX (1u << 30)
+
+static int siliflow_x1_pre_save(void *opaque)
+{
+    SiliflowX1State *s = opaque;
+    size_t len;
+
+    if (x1_core_save(s->core, &s->state, &len)) {
+        error_report("siliflow-x1: no memory to save the device's state");
+        return -ENOMEM;
+    }
+    if (len > SILIFLOW_X1_STATE_MAX) {
+        error_report("siliflow-x1: the work in flight has a state of %zu bytes,"
+                     " which is too large to save", len);
+        free(s->state);
+        s->state = NULL;
+        return -EFBIG;
+    }
+    s->state_len = len;
+    trace_siliflow_x1_save(s->state_len);
+    return 0;
+}
+
+static int siliflow_x1_post_save(void *opaque)
+{
+    SiliflowX1State *s = opaque;
+
+    free(s->state);
+    s->state = NULL;
+    return 0;
+}
+
+static int siliflow_x1_post_load(void *opaque, int version_id)
+{
+    SiliflowX1State *s = opaque;
+    PCIDevice *pdev = PCI_DEVICE(s);
+    char err[64];
+    int ret;
+
+    ret = x1_core_load(s->core, s->state, s->state_len, err, sizeof(err));
+    trace_siliflow_x1_load(s->state_len, ret);
+    g_free(s->state);
+    s->state = NULL;
+    if (ret) {
+        error_report("siliflow-x1: the saved state is not good: %s", err);
+        return ret;
+    }
+    x1_core_set_bus_master(s->core, pci_get_word(pdev->config + PCI_COMMAND) &
+                                    PCI_COMMAND_MASTER);
+    siliflow_x1_update_power(s);
+    siliflow_x1_apply_link(s);
+    if (s->raise_mask) {
+        qemu_bh_schedule(s->raise_bh);
+    }
+    return 0;
+}
+
+static bool siliflow_x1_state_fits(void *opaque, int version_id)
+{
+    SiliflowX1State *s = opaque;
+
+    return s->state_len <= SILIFLOW_X1_STATE_MAX;
+}
+
+/* HBM is RAM and travels as such; everything else of the core is one stream. */
 static const VMStateDescription siliflow_x1_vmstate = {
     .name = TYPE_SILIFLOW_X1,
-    .unmigratable = 1,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_save = siliflow_x1_pre_save,
+    .post_save = siliflow_x1_post_save,
+    .post_load = siliflow_x1_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_PCI_DEVICE(parent_obj, SiliflowX1State),
+        VMSTATE_MSIX(parent_obj, SiliflowX1State),
+        VMSTATE_STRUCT(parent_obj.exp.aer_log, SiliflowX1State, 0,
+                       vmstate_pcie_aer_log, PCIEAERLog),
+        VMSTATE_BOOL(link_down, SiliflowX1State),
+        VMSTATE_UINT64(raise_mask, SiliflowX1State),
+        VMSTATE_UINT32(state_len, SiliflowX1State),
+        VMSTATE_VALIDATE("size of the state", siliflow_x1_state_fits),
+        VMSTATE_VBUFFER_ALLOC_UINT32(state, SiliflowX1State, 1, NULL,
+                                     state_len),
+        VMSTATE_END_OF_LIST()
+    },
 };
 
 static const Property siliflow_x1_properties[] = {

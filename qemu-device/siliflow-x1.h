@@ -42,6 +42,10 @@ struct SiliflowX1State {
     bool link_down;             /* pulled: nothing answers */
     VMChangeStateEntry *vmstate_entry;
 
+    /* the core's saved state, while it is being saved or loaded */
+    uint8_t *state;
+    uint32_t state_len;
+
     /* MSI-X vectors to raise, by the main thread */
     uint64_t raise_mask;
     QEMUBH *raise_bh;
@@ -61,6 +65,9 @@ void siliflow_x1_dma_init(SiliflowX1State *s);
 void siliflow_x1_dma_fini(SiliflowX1State *s);
 /* Fail what workers wait for: they are about to be stopped. */
 void siliflow_x1_dma_cancel(SiliflowX1State *s, bool close);
+
+/* Do now what workers wait for. */
+void siliflow_x1_dma_serve(void *host);
 
 int siliflow_x1_sys_read(void *host, uint64_t addr, void *buf, uint64_t len);
 int siliflow_x1_sys_write(void *host, uint64_t addr, const void *buf,

@@ -66,6 +66,11 @@ struct x1_host_ops {
 	void (*hbm_dirty)(void *host, uint64_t off, uint64_t len);
 	/* [any] Run fn(arg) on the host's main thread, soon. */
 	void (*defer)(void *host, void (*fn)(void *arg), void *arg);
+	/*
+	 * Do what core threads in sys_read and sys_write wait for: called by
+	 * x1_core_park(), in its thread. NULL where they wait for nobody.
+	 */
+	void (*serve)(void *host);
 	/* [any] A core thread starts or ends (QEMU registers it with RCU). */
 	void (*thread_enter)(void *host);
 	void (*thread_exit)(void *host);
@@ -110,9 +115,26 @@ void x1_core_free(struct x1_core *core);
  */
 void x1_core_reset(struct x1_core *core, enum x1_reset_kind kind);
 
-/* Park and continue all threads: PM D3hot, VM stop, migration. Nest freely. */
+/* Park and continue all threads: PM D3hot. Nest freely, with those below as well. */
 void x1_core_pause(struct x1_core *core);
 void x1_core_resume(struct x1_core *core);
+
+/*
+ * The same, but threads also give back what they are in the midst of, so that
+ * nothing of the device's state is theirs: VM stop, migration. Accesses to
+ * system memory that have begun are finished first, see ops->serve.
+ */
+void x1_core_park(struct x1_core *core);
+void x1_core_unpark(struct x1_core *core);
+
+/*
+ * The state of the device logic, without HBM, as bytes that the caller frees.
+ * 0 or -ENOMEM. Loading replaces the present state; the configuration (but for
+ * threads and serial number) must be the same. 0, or -EINVAL with a reason in
+ * err: then the device is as after an FLR. Any bytes may be given to it.
+ */
+int x1_core_save(struct x1_core *core, uint8_t **buf, size_t *len);
+int x1_core_load(struct x1_core *core, const void *buf, size_t len, char *err, size_t err_len);
 
 /*
  * Bus mastering was switched (PCI command register): while off, every access

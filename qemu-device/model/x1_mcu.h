@@ -143,6 +143,20 @@ struct x1_trace {
 	uint64_t instructions;	/* sequencer instructions executed */
 };
 
+/*
+ * Saved state (x1_stream.h). A loaded trace has whole records of known kinds
+ * only. Marks tell where its records start.
+ */
+struct x1_out;
+struct x1_in;
+struct x1_trace_marks;
+void x1_trace_save(const struct x1_trace *tr, struct x1_out *o);
+bool x1_trace_load(struct x1_trace *tr, struct x1_in *in);
+struct x1_trace_marks *x1_trace_marks_new(const struct x1_trace *tr);
+void x1_trace_marks_free(struct x1_trace_marks *m);
+/* The record that starts at off, or NULL. */
+const struct x1_tr_hdr *x1_trace_at(const struct x1_trace_marks *m, uint64_t off);
+
 void x1_trace_init(struct x1_trace *tr);
 void x1_trace_free(struct x1_trace *tr);
 
@@ -187,6 +201,12 @@ void x1_wg_free(struct x1_wg *wg);
 void x1_wg_begin(struct x1_wg *wg, struct x1_grid *grid, uint32_t index, uint32_t mcu,
 		 struct x1_trace *trace);
 enum x1_wg_status x1_wg_run(struct x1_wg *wg, struct x1_mem *mem);
+/*
+ * State of a work-group between two x1_wg_run(); its index comes first. It is
+ * loaded into new storage, with the trace that it went on writing.
+ */
+void x1_wg_save(const struct x1_wg *wg, struct x1_out *o);
+bool x1_wg_load(struct x1_wg *wg, struct x1_grid *grid, struct x1_trace *trace, struct x1_in *in);
 const struct x1_fault_rec *x1_wg_fault(const struct x1_wg *wg);
 
 #endif /* X1_MCU_H */

@@ -256,6 +256,10 @@ static enum outcome exec_launch(struct x1_worker *w, struct x1_queue *q, struct 
 	}
 	l->q = q;
 	l->prog = prog;
+	if (l->tc) {
+		l->tc->op = X1_CMD_LAUNCH;
+		l->tc->vm = q->act.user_vm;
+	}
 	l->tag = c->hdr.tag;
 	l->total = (uint32_t)total;
 	l->num_mcus = q->act.mcu_count ? q->act.mcu_count : core->cfg.mcus;
@@ -816,6 +820,8 @@ void x1_front_run(struct x1_worker *w, struct x1_queue *q)
 
 		if (w->epoch != core->epoch || q->state != X1_Q_STATE_READY || q->fault_pending ||
 		    q->hung)
+			break;
+		if (atomic_load(&core->rest))
 			break;
 		if (atomic_load(&core->pause) || core->tm_len > 4 * BATCH) {
 			x1_unlock(core);

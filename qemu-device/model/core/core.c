@@ -104,7 +104,7 @@ void x1_away(struct x1_core *core, _Atomic int *where, int state)
 	}
 }
 
-void x1_back(struct x1_core *core, _Atomic int *where, int state)
+static void come_back(struct x1_core *core, _Atomic int *where, int state, bool busy)
 {
 	for (;;) {
 		/*
@@ -114,13 +114,26 @@ void x1_back(struct x1_core *core, _Atomic int *where, int state)
 		atomic_store(where, X1_WHERE_RUNNING);
 		if (!atomic_load(&core->pause) || atomic_load(&core->quit))
 			return;
+		if (busy && atomic_load(&core->rest))
+			return; /* on the way to x1_rest() */
 		atomic_store(where, state);
 		x1_lock(core);
 		pthread_cond_broadcast(&core->state_cv);
-		while (atomic_load(&core->pause) && !atomic_load(&core->quit))
+		while (atomic_load(&core->pause) && !atomic_load(&core->quit) &&
+		       !(busy && atomic_load(&core->rest)))
 			x1_cv_wait(core, &core->park_cv, X1_NEVER);
 		x1_unlock(core);
 	}
+}
+
+void x1_back(struct x1_core *core, _Atomic int *where, int state)
+{
+	come_back(core, where, state, true);
+}
+
+void x1_rest(struct x1_core *core, _Atomic int *where)
+{
+	come_back(core, where, X1_WHERE_NOSPAN, false);
 }
 
 /* ---- configuration ---- */
@@ -322,6 +335,7 @@ int x1_core_new(struct x1_core **out, const struct x1_core_config *cfg, void *hb
 			x1_time_tracer(core->time)->flush = x1_timeline_flush;
 			x1_time_tracer(core->time)->arg = core;
 			x1_time_power(core->time, &core->power);
+			x1_time_interrupt(core->time, &core->rest);
 		} else {
 			ret = -ENOMEM;
 		}
@@ -374,13 +388,56 @@ static void resume_locked(struct x1_core *core)
 		pthread_cond_broadcast(&core->park_cv);
 }
 
+/* The host may look at system memory now: mappings count as dirty when they go. */
+static void unmap_all(struct x1_core *core)
+{
+	x1_sysmap_drop(core, 0, UINT64_MAX, x1_inval_bump(core));
+	x1_inval_check(core);
+}
+
 void x1_core_pause(struct x1_core *core)
 {
 	x1_lock(core);
 	pause_locked(core);
-	/* The host may look at system memory now: mappings count as dirty when they go. */
-	x1_sysmap_drop(core, 0, UINT64_MAX, x1_inval_bump(core));
-	x1_inval_check(core);
+	unmap_all(core);
+	x1_unlock(core);
+}
+
+static bool all_rest(const struct x1_core *core)
+{
+	for (unsigned int i = 0; i < core->num_workers; i++)
+		if (core->workers[i]->busy)
+			return false;
+	return true;
+}
+
+void x1_core_park(struct x1_core *core)
+{
+	x1_lock(core);
+	atomic_fetch_add(&core->rest, 1);
+	/* Those that were parked in the midst of something have to move as well. */
+	pthread_cond_broadcast(&core->park_cv);
+	pause_locked(core);
+	while (!all_rest(core)) {
+		if (core->ops.serve) {
+			x1_unlock(core);
+			core->ops.serve(core->host);
+			x1_lock(core);
+		}
+		if (!all_rest(core))
+			x1_cv_wait(core, &core->state_cv, x1_now_ns() + X1_NS_PER_MS / 2);
+	}
+	unmap_all(core);
+	x1_unlock(core);
+}
+
+void x1_core_unpark(struct x1_core *core)
+{
+	x1_lock(core);
+	if (atomic_load(&core->rest)) {
+		atomic_fetch_sub(&core->rest, 1);
+		resume_locked(core);
+	}
 	x1_unlock(core);
 }
 
@@ -440,10 +497,8 @@ static void zero_hbm(struct x1_core *core)
 		core->ops.hbm_dirty(core->host, 0, core->cfg.hbm_bytes);
 }
 
-void x1_core_reset(struct x1_core *core, enum x1_reset_kind kind)
+void x1_reset_logic(struct x1_core *core)
 {
-	x1_lock(core);
-	pause_locked(core);
 	/* Threads that are still in a callback find the new epoch when they return. */
 	core->epoch++;
 	core->boot_epoch++;
@@ -452,8 +507,14 @@ void x1_core_reset(struct x1_core *core, enum x1_reset_kind kind)
 		x1_queue_hard_reset(&core->queue[q]);
 	device_reset(core);
 	core->tm_reset = core->tm_needed = true;
-	x1_sysmap_drop(core, 0, UINT64_MAX, x1_inval_bump(core));
-	x1_inval_check(core);
+	unmap_all(core);
+}
+
+void x1_core_reset(struct x1_core *core, enum x1_reset_kind kind)
+{
+	x1_lock(core);
+	pause_locked(core);
+	x1_reset_logic(core);
 	if (kind == X1_RESET_COLD) {
 		core->hbm_epoch++;
 		x1_inject_clear(core);

@@ -582,7 +582,7 @@ static void idle(struct x1_worker *w, uint64_t poll)
 		core->sleepers--;
 	}
 	x1_unlock(core);
-	x1_back(core, &w->where, X1_WHERE_NOSPAN);
+	x1_rest(core, &w->where);
 	x1_lock(core);
 	x1_mem_ack(&w->mem);
 }
@@ -594,7 +594,7 @@ static void *worker_main(void *arg)
 
 	if (core->ops.thread_enter)
 		core->ops.thread_enter(core->host);
-	x1_back(core, &w->where, X1_WHERE_NOSPAN);
+	x1_rest(core, &w->where);
 	x1_lock(core);
 	while (!atomic_load(&core->quit)) {
 		struct x1_queue *q = NULL;
@@ -604,7 +604,7 @@ static void *worker_main(void *arg)
 		if (atomic_load(&core->pause)) {
 			x1_unlock(core);
 			x1_away(core, &w->where, X1_WHERE_NOSPAN);
-			x1_back(core, &w->where, X1_WHERE_NOSPAN);
+			x1_rest(core, &w->where);
 			x1_lock(core);
 			continue;
 		}
@@ -620,6 +620,7 @@ static void *worker_main(void *arg)
 			x1_queue_pin(q);
 		if (task == TASK_FRONT)
 			q->front_busy = true;
+		w->busy = true;
 		x1_unlock(core);
 		if (task == TASK_FRONT)
 			x1_front_run(w, q);
@@ -631,6 +632,7 @@ static void *worker_main(void *arg)
 			x1_rptr_writeback(w, q);
 		x1_mem_flush_dirty(&w->mem);
 		x1_lock(core);
+		w->busy = false;
 		if (q && w->epoch == core->epoch) {
 			if (task == TASK_FRONT)
 				q->front_busy = false;

@@ -12,6 +12,7 @@
 #include "rv/x1_bootrom.h"
 #include "rv/x1_rv.h"
 #include "x1_int.h"
+#include "x1_stream.h"
 
 #define SLICE 50000 /* instructions between looks at halt and pause */
 
@@ -410,7 +411,7 @@ static void *mgmt_main(void *arg)
 	x1_lock(core);
 	while (!atomic_load(&core->quit)) {
 		x1_unlock(core);
-		x1_back(core, &m->where, X1_WHERE_NOSPAN);
+		x1_rest(core, &m->where);
 		x1_lock(core);
 		if (m->boot) {
 			do_boot(m);
@@ -495,13 +496,10 @@ bool x1_mgmt_updating(struct x1_core *core)
 	return core->mgmt->update || core->mgmt->trial;
 }
 
-void x1_mgmt_boot(struct x1_core *core)
+static void start_thread(struct x1_mgmt *m)
 {
-	struct x1_mgmt *m = core->mgmt;
+	struct x1_core *core = m->core;
 
-	x1_mgmt_halt(core);
-	core->fw_error = X1_FW_OK;
-	m->boot = true;
 	if (!m->started) {
 		atomic_store(&m->where, X1_WHERE_NOSPAN);
 		if (pthread_create(&m->thread, NULL, mgmt_main, m)) {
@@ -512,6 +510,99 @@ void x1_mgmt_boot(struct x1_core *core)
 		m->started = true;
 	}
 	pthread_cond_signal(&m->cv);
+}
+
+void x1_mgmt_boot(struct x1_core *core)
+{
+	struct x1_mgmt *m = core->mgmt;
+
+	x1_mgmt_halt(core);
+	core->fw_error = X1_FW_OK;
+	m->boot = true;
+	start_thread(m);
+}
+
+void x1_mgmt_start(struct x1_core *core)
+{
+	if (core->mgmt->boot || core->mgmt->running)
+		start_thread(core->mgmt);
+}
+
+/* ---- saved state ---- */
+
+static void image_save(const struct image *im, struct x1_out *o)
+{
+	x1_put_u32(o, im->sram != NULL);
+	if (!im->sram)
+		return;
+	x1_put_u32(o, im->entry);
+	x1_put_sparse(o, im->sram, X1_MC_SRAM_BYTES);
+}
+
+static void image_load(struct image *im, struct x1_in *in)
+{
+	image_drop(im);
+	if (!x1_get_bool(in))
+		return;
+	im->entry = x1_get_u32(in);
+	im->sram = calloc(1, X1_MC_SRAM_BYTES);
+	if (im->sram)
+		x1_get_sparse(in, im->sram, X1_MC_SRAM_BYTES);
+	else
+		x1_in_bad(in, "out of memory");
+}
+
+void x1_mgmt_save(struct x1_core *core, struct x1_out *o)
+{
+	struct x1_mgmt *m = core->mgmt;
+	const bool flags[] = {m->boot,	m->running, m->update, m->hung,
+			      m->trial, m->fallback, m->crash, m->frozen};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		x1_put_u32(o, flags[i]);
+	x1_put_u32(o, m->irq);
+	x1_put_u32(o, m->reason);
+	x1_put_u32(o, m->bist);
+	x1_put_u64(o, m->mtimecmp);
+	x1_put_u64(o, mtime(m));
+	x1_put(o, &m->dump, sizeof(m->dump));
+	if (!m->running)
+		return;
+	x1_put(o, x1_rv_state(m->rv), sizeof(struct x1_rv_state));
+	x1_put_sparse(o, m->sram, X1_MC_SRAM_BYTES);
+	image_save(&m->cur, o);
+	image_save(&m->good, o);
+}
+
+void x1_mgmt_load(struct x1_core *core, struct x1_in *in)
+{
+	struct x1_mgmt *m = core->mgmt;
+	bool *const flags[] = {&m->boot,  &m->running,	&m->update, &m->hung,
+			       &m->trial, &m->fallback, &m->crash,  &m->frozen};
+	uint64_t time;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		*flags[i] = x1_get_bool(in);
+	m->irq = x1_get_u32(in);
+	m->reason = x1_get_max(in, X1_BOOT_FALLBACK, "reason of the boot");
+	m->bist = x1_get_u32(in);
+	m->mtimecmp = x1_get_u64(in);
+	time = x1_get_u64(in);
+	x1_get(in, &m->dump, sizeof(m->dump));
+	/* The boot was before the host's clock began, if it must. */
+	m->boot_ns = x1_now_ns() - time * X1_NS_PER_US;
+	if (!m->running)
+		return;
+	x1_get(in, x1_rv_state(m->rv), sizeof(struct x1_rv_state));
+	x1_rv_state(m->rv)->x[0] = 0;
+	memset(m->sram, 0, X1_MC_SRAM_BYTES);
+	x1_get_sparse(in, m->sram, X1_MC_SRAM_BYTES);
+	image_load(&m->cur, in);
+	image_load(&m->good, in);
+	if (!m->cur.sram)
+		x1_in_bad(in, "firmware");
+	x1_rv_flush_decoded(m->rv);
+	m->run_gen = m->gen;
 }
 
 int x1_mgmt_init(struct x1_core *core)

@@ -452,7 +452,7 @@ bool x1_mem_quiesce(struct x1_mem *mem)
 	}
 	x1_lock(core);
 	x1_mem_ack(mem);
-	stop = mem->w->epoch != core->epoch;
+	stop = mem->w->epoch != core->epoch || atomic_load(&core->rest);
 	x1_unlock(core);
 	return stop || (mem->stop && atomic_load(mem->stop));
 }

@@ -273,7 +273,7 @@ void x1_gate_write(struct x1_core *core, uint64_t gate)
 
 /* ---- operations ---- */
 
-static bool config_ok(const struct x1_core *core, const struct x1_qcfg *c)
+bool x1_queue_config_ok(const struct x1_core *core, const struct x1_qcfg *c)
 {
 	return c->ring_log2 >= X1_RING_MIN_LOG2 && c->ring_log2 <= X1_RING_MAX_LOG2 &&
 	       !(c->ring % X1_CMD_BYTES) && !(c->rptr_addr % 8) && c->ring_vm < X1_NUM_VMS &&
@@ -286,7 +286,7 @@ static void enable(struct x1_queue *q)
 {
 	struct x1_core *core = q->core;
 
-	if (q->state != X1_Q_STATE_DISABLED || !config_ok(core, &q->cfg))
+	if (q->state != X1_Q_STATE_DISABLED || !x1_queue_config_ok(core, &q->cfg))
 		return;
 	if (core->cfg.timing) {
 		q->stamps = calloc(1u << q->cfg.ring_log2, sizeof(*q->stamps));

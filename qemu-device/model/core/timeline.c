@@ -76,7 +76,7 @@ uint32_t x1_timeline_read(struct x1_core *core, uint32_t off)
 	}
 }
 
-static bool ring_ok(const struct x1_core *core)
+bool x1_timeline_ok(const struct x1_core *core)
 {
 	const struct x1_timeline *tl = &core->timeline;
 	uint64_t bytes;
@@ -98,7 +98,7 @@ static void set_mask(struct x1_core *core, uint32_t mask)
 
 	mask &= X1_TL_MASK_ALL;
 	if (!tl->mask && mask) {
-		if (!ring_ok(core))
+		if (!x1_timeline_ok(core))
 			return;
 		tl->head = tl->tail = tl->lost = 0;
 	}

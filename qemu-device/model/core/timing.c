@@ -233,6 +233,17 @@ static void perf_sub(struct x1_perf *a, const struct x1_perf *b)
 		x[i] -= y[i];
 }
 
+/* Lock held, dropped meanwhile. */
+static void write_back(struct x1_worker *w, struct x1_queue *q)
+{
+	x1_queue_pin(q);
+	x1_unlock(q->core);
+	x1_rptr_writeback(w, q);
+	x1_lock(q->core);
+	if (w->epoch == q->core->epoch)
+		x1_queue_unpin(q);
+}
+
 /* The model completed a command. Lock held, dropped meanwhile. */
 static void completed(struct x1_worker *w, struct x1_tcmd *tc)
 {
@@ -252,6 +263,9 @@ static void completed(struct x1_worker *w, struct x1_tcmd *tc)
 	if (!tc->sync) {
 		x1_retire(q, tc->ring, tc->ring_idx);
 		x1_tcmd_put(core, tc);
+		/* The last one: nobody else comes by to write the read pointer back. */
+		if (!q->in_model && q->act.rptr_addr && q->rptr_written != q->rptr)
+			write_back(w, q);
 		return;
 	}
 	if (tc->op == X1_CMD_PERF_BEGIN) {
@@ -275,6 +289,7 @@ static void completed(struct x1_worker *w, struct x1_tcmd *tc)
 	x1_queue_pin(q);
 	x1_unlock(core);
 	x1_retire_sync(w, q, tc, tc->t.end);
+	x1_rptr_writeback(w, q);
 	x1_lock(core);
 	if (w->epoch == core->epoch)
 		x1_queue_unpin(q);
@@ -367,6 +382,22 @@ static void apply_all(struct x1_core *core)
 	core->tm_len = 0;
 }
 
+void x1_tm_settle(struct x1_core *core)
+{
+	if (core->cfg.timing)
+		apply_all(core);
+	/* What it brought the model to do is still to be done. */
+	core->tm_needed = core->tm_inflight != 0;
+	core->tm_stuck_since = 0;
+}
+
+void x1_tm_adopt(struct x1_queue *q, const struct x1_tcmd *tc)
+{
+	q->in_model++;
+	q->core->tm_inflight++;
+	q->core->tm_long += is_long(tc);
+}
+
 void x1_tm_pump(struct x1_worker *w)
 {
 	struct x1_core *core = w->core;
@@ -374,7 +405,7 @@ void x1_tm_pump(struct x1_worker *w)
 	if (!core->cfg.timing)
 		return;
 	x1_lock(core);
-	if (core->tm_busy || (!core->tm_len && !core->tm_reset && !core->tm_needed)) {
+	if (core->tm_busy || atomic_load(&core->rest) || (!core->tm_len && !core->tm_reset && !core->tm_needed)) {
 		x1_unlock(core);
 		return;
 	}
@@ -404,13 +435,17 @@ void x1_tm_pump(struct x1_worker *w)
 		if (c) {
 			core->tm_long -= is_long((struct x1_tcmd *)c);
 			completed(w, (struct x1_tcmd *)c);
-			if (w->epoch == core->epoch)
+			if (w->epoch == core->epoch && !atomic_load(&core->rest))
 				continue;
 		}
 		if (w->epoch != core->epoch) {
 			/* This worker belongs to the time before a reset: let another go on. */
 			core->tm_needed = true;
 			x1_wake(core, 1);
+			break;
+		}
+		if (atomic_load(&core->rest)) {
+			core->tm_needed = true;
 			break;
 		}
 		if (!core->tm_len && !core->tm_reset)

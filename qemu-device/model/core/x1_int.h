@@ -80,6 +80,7 @@ struct x1_worker {
 	pthread_t thread;
 	unsigned int id;
 	_Atomic int where;      /* enum x1_where */
+	bool busy;              /* in the midst of a task; under the lock */
 	_Atomic uint64_t seen;  /* invalidation generation acknowledged */
 	uint64_t epoch;         /* of the device when the running task was picked */
 	struct x1_unit_run *unit; /* spare storage */
@@ -272,6 +273,7 @@ struct x1_core {
 	_Atomic uint32_t work_seq;
 	unsigned int sleepers, spinners;
 	_Atomic uint32_t pause;
+	_Atomic uint32_t rest;    /* of the pauses, those in which threads give their work back */
 	_Atomic uint64_t attn;    /* bumped for whatever quiesce has to look at */
 	_Atomic uint64_t inv_gen; /* translations made before are stale */
 	_Atomic bool bus_master;
@@ -370,6 +372,10 @@ void x1_attention(struct x1_core *core);
  */
 void x1_away(struct x1_core *core, _Atomic int *where, int state);
 void x1_back(struct x1_core *core, _Atomic int *where, int state);
+/* As x1_back(), by a thread that has nothing in hand: also while others rest. */
+void x1_rest(struct x1_core *core, _Atomic int *where);
+/* Drop all work, back to the state after power-on. All threads are parked. Lock held. */
+void x1_reset_logic(struct x1_core *core);
 
 /* ---- irq.c (lock held) ---- */
 void x1_irq_raise(struct x1_core *core, uint32_t bits);
@@ -396,6 +402,7 @@ void x1_queue_unpin(struct x1_queue *q);
 /* Tell the event model whether work is still to come. */
 void x1_queue_expect(struct x1_queue *q);
 void x1_queue_kick(struct x1_queue *q);
+bool x1_queue_config_ok(const struct x1_core *core, const struct x1_qcfg *c);
 uint32_t x1_queue_reg_read(struct x1_queue *q, uint32_t reg);
 void x1_queue_reg_write(struct x1_queue *q, uint32_t reg, uint32_t val, bool mc);
 void x1_gate_write(struct x1_core *core, uint64_t gate);
@@ -480,6 +487,10 @@ void x1_tcmd_put(struct x1_core *core, struct x1_tcmd *tc); /* lock held */
 void x1_tm_post(struct x1_core *core, struct x1_tm_op op);
 /* Give a functionally finished command to the model. Lock held. */
 void x1_tm_submit(struct x1_queue *q, struct x1_tcmd *tc);
+/* Take over what was posted. Nobody owns the model, lock held. */
+void x1_tm_settle(struct x1_core *core);
+/* A command that was loaded into the model. Lock held. */
+void x1_tm_adopt(struct x1_queue *q, const struct x1_tcmd *tc);
 /* Run the event model if nobody else does. No lock held. */
 void x1_tm_pump(struct x1_worker *w);
 /* Effects of a completed sync command; no lock held, queue pinned. */
@@ -498,6 +509,8 @@ uint64_t x1_clock(void *core);
 
 /* ---- timeline.c (lock held) ---- */
 uint32_t x1_timeline_read(struct x1_core *core, uint32_t off);
+/* Does its ring lie in HBM? */
+bool x1_timeline_ok(const struct x1_core *core);
 void x1_timeline_write(struct x1_core *core, uint32_t off, uint32_t val);
 void x1_timeline_put(struct x1_core *core, const struct x1_tl_event *ev, uint32_t n);
 void x1_timeline_fault(struct x1_core *core, uint32_t queue, uint32_t code, uint32_t mcu);
@@ -525,6 +538,10 @@ uint32_t x1_mgmt_dump_word(struct x1_core *core, uint32_t index);
 void x1_mgmt_break(struct x1_core *core, bool crash);
 void x1_mgmt_irq(struct x1_core *core, uint32_t bits);
 bool x1_mgmt_parked(struct x1_core *core);
+void x1_mgmt_save(struct x1_core *core, struct x1_out *o);
+void x1_mgmt_load(struct x1_core *core, struct x1_in *in);
+/* Firmware was loaded as running, or about to boot: go on with it. */
+void x1_mgmt_start(struct x1_core *core);
 
 static inline uint64_t x1_min64(uint64_t a, uint64_t b)
 {

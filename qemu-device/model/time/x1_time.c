@@ -12,81 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "x1/x1_limits.h"
-#include "x1_energy.h"
-#include "x1_replay.h"
+#include "x1_time_int.h"
 
-#define COPY_PIECE   (64u << 10) /* bytes served at once, so that others get between */
-#define NO_WG        UINT32_MAX
-#define HEALTH_WORDS ((X1_MAX_MCUS + 63) / 64)
-
-/* A value written for other work-groups of the grid, in the order of time. */
-struct release {
-	uint64_t dva, value, time;
-};
-
-struct x1_time_launch {
-	struct x1_time *t;
-	struct x1_time_cmd *cmd;
-	uint64_t ready; /* first instruction at the earliest */
-	uint64_t last_dispatch;
-	uint64_t last_end;
-	uint32_t next_wg; /* to dispatch */
-	uint32_t running;
-	uint32_t at_barrier;
-	uint64_t barrier_time;
-	struct release *releases;
-	uint32_t num_releases, cap_releases;
-	struct x1_replay *waiting; /* linked by list_next of the slot */
-};
-
-struct event {
-	uint64_t time;
-	uint32_t queue;
-	uint32_t wg;              /* NO_WG for a command: after work-groups of the same cycle */
-	struct x1_replay *replay; /* NULL: the command at the head of the queue */
-};
-
-/* A replay and its place in the free list or in a launch's lists. */
-struct slot {
-	struct x1_replay replay; /* first */
-	struct slot *next;
-};
-
-struct stream {
-	struct x1_time_cmd *head, *tail;
-	bool started; /* head has begun */
-	uint64_t now; /* end of the last command */
-	uint64_t expect_at;
-	uint64_t piece_row, piece_off; /* COPY, FILL */
-	uint64_t overlap_from;         /* last dispatch of the previous LAUNCH */
-	struct x1_perf total;
-};
-
-struct x1_time {
-	struct x1_time_params p;
-	struct x1_memtime mem;
-	struct x1_energy energy;
-	struct x1_tracer tracer;
-	uint64_t now;
-	struct stream stream[X1_NUM_QUEUES];
-	struct event *heap;
-	uint32_t heap_len, heap_cap;
-	uint64_t free_mcu[HEALTH_WORDS];
-	uint64_t healthy[HEALTH_WORDS];
-	struct slot *free_slots;
-	struct slot **slot_of_mcu; /* running replay per MCU */
-	struct x1_mcu_perf *mcu_perf;
-	struct x1_time_launch *launches[X1_NUM_QUEUES];
-	uint64_t pending;             /* queues whose launch has work-groups to dispatch */
-	uint64_t expecting;           /* queues with work to come */
-	uint32_t next_queue;          /* round robin inside a priority */
-	struct x1_time_cmd *finished; /* completed, not yet handed back */
-	struct x1_perf total;
-	/* power: sums of the current and of the last whole window */
-	uint64_t window_start, window_core_pj, window_pkg_pj, window_mcu_cycles;
-	struct x1_power_now power;
-};
+#define COPY_PIECE (64u << 10) /* bytes served at once, so that others get between */
 
 static uint64_t max64(uint64_t a, uint64_t b)
 {
@@ -95,7 +23,7 @@ static uint64_t max64(uint64_t a, uint64_t b)
 
 /* ---- event heap ---- */
 
-static bool before(const struct event *a, const struct event *b)
+bool x1_time_before(const struct event *a, const struct event *b)
 {
 	if (a->time != b->time)
 		return a->time < b->time;
@@ -118,12 +46,18 @@ static int heap_reserve(struct x1_time *t, uint32_t n)
 	return 0;
 }
 
+/* An event per MCU and per queue is all that can be pending. */
+int x1_time_reserve(struct x1_time *t)
+{
+	return heap_reserve(t, t->p.mcus + X1_NUM_QUEUES);
+}
+
 /* Room was reserved when the command was submitted. */
 static void push(struct x1_time *t, struct event ev)
 {
 	uint32_t i = t->heap_len++;
 
-	while (i && before(&ev, &t->heap[(i - 1) / 2])) {
+	while (i && x1_time_before(&ev, &t->heap[(i - 1) / 2])) {
 		t->heap[i] = t->heap[(i - 1) / 2];
 		i = (i - 1) / 2;
 	}
@@ -137,9 +71,9 @@ static void sift_down(struct x1_time *t, uint32_t i, struct event ev)
 
 		if (c >= t->heap_len)
 			break;
-		if (c + 1 < t->heap_len && before(&t->heap[c + 1], &t->heap[c]))
+		if (c + 1 < t->heap_len && x1_time_before(&t->heap[c + 1], &t->heap[c]))
 			c++;
-		if (!before(&t->heap[c], &ev))
+		if (!x1_time_before(&t->heap[c], &ev))
 			break;
 		t->heap[i] = t->heap[c];
 		i = c;
@@ -206,7 +140,7 @@ static int find_mcu(const struct x1_time *t, uint32_t first, uint32_t count)
 	return -1;
 }
 
-static struct slot *slot_get(struct x1_time *t)
+struct slot *x1_time_slot_get(struct x1_time *t)
 {
 	struct slot *s = t->free_slots;
 
@@ -503,7 +437,7 @@ static bool dispatch_one(struct x1_time *t, struct x1_time_launch *l)
 
 	if (mcu < 0)
 		return false;
-	s = slot_get(t);
+	s = x1_time_slot_get(t);
 	if (!s)
 		return false;
 	start = max64(t->now, l->ready + wg / X1_WG_PER_CYCLE);
@@ -743,8 +677,7 @@ int x1_time_submit(struct x1_time *t, struct x1_time_cmd *cmd)
 	struct stream *st = &t->stream[cmd->queue];
 	uint64_t earliest = max64(cmd->arrival, st->now);
 
-	/* An event per MCU and per queue is all that can be pending. */
-	if (heap_reserve(t, t->p.mcus + X1_NUM_QUEUES))
+	if (x1_time_reserve(t))
 		return -ENOMEM;
 	cmd->state = NULL;
 	if (cmd->op == X1_CMD_LAUNCH) {
@@ -788,7 +721,8 @@ struct x1_time_cmd *x1_time_next(struct x1_time *t)
 {
 	uint64_t limit = horizon(t);
 
-	while (t->heap_len && t->heap[0].time < limit) {
+	while (t->heap_len && t->heap[0].time < limit &&
+	       !(t->interrupt && atomic_load_explicit(t->interrupt, memory_order_relaxed))) {
 		struct event ev = pop(t);
 		struct x1_time_launch *l = t->launches[ev.queue];
 		struct x1_time_cmd *done;
@@ -827,6 +761,16 @@ struct x1_time_cmd *x1_time_drop_queue(struct x1_time *t, uint32_t queue)
 	st->now = max64(st->now, t->now);
 	dispatch(t);
 	return list;
+}
+
+void x1_time_interrupt(struct x1_time *t, const _Atomic uint32_t *flag)
+{
+	t->interrupt = flag;
+}
+
+bool x1_time_expects(const struct x1_time *t, uint32_t queue)
+{
+	return t->expecting >> queue & 1;
 }
 
 uint64_t x1_time_now(const struct x1_time *t)

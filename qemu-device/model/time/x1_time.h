@@ -12,10 +12,12 @@
 #ifndef X1_TIME_H
 #define X1_TIME_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "x1/x1_cmd.h"
+#include "x1/x1_limits.h"
 #include "x1/x1_perf.h"
 #include "../x1_mcu.h"
 #include "x1_tracer.h"
@@ -79,6 +81,9 @@ int x1_time_submit(struct x1_time *t, struct x1_time_cmd *cmd);
  */
 struct x1_time_cmd *x1_time_next(struct x1_time *t);
 
+/* While *flag is not zero, x1_time_next() returns NULL after the event at hand. */
+void x1_time_interrupt(struct x1_time *t, const _Atomic uint32_t *flag);
+
 /* Drop a queue's commands, also running ones: returns them as a list by ->next. */
 struct x1_time_cmd *x1_time_drop_queue(struct x1_time *t, uint32_t queue);
 
@@ -115,5 +120,20 @@ void x1_time_mcu_perf(const struct x1_time *t, uint32_t mcu, struct x1_mcu_perf 
 struct x1_tracer *x1_time_tracer(struct x1_time *t);
 
 void x1_time_power(const struct x1_time *t, struct x1_power_now *now);
+
+bool x1_time_expects(const struct x1_time *t, uint32_t queue);
+
+/*
+ * Saved state. The commands are the caller's to save: those of a queue are the
+ * list that begins at x1_time_queue_head(). Loading wants a model that was
+ * reset and takes the lists over, also where the stream is bad; then false,
+ * and the caller drops all queues and resets the model.
+ */
+struct x1_out;
+struct x1_in;
+struct x1_time_cmd *x1_time_queue_head(const struct x1_time *t, uint32_t queue);
+void x1_time_save(const struct x1_time *t, struct x1_out *o);
+bool x1_time_load(struct x1_time *t, struct x1_time_cmd *const heads[X1_NUM_QUEUES],
+		  struct x1_in *in);
 
 #endif /* X1_TIME_H */
