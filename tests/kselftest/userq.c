@@ -2,6 +2,7 @@
 /* User queues: ring and doorbell are the process's own, see QUEUE_CREATE and WAIT_VALUE. */
 #include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -454,6 +455,64 @@ TEST_F(userq, bad_wait)
 	ASSERT_EQ(0, util_setup(&c, self->fd));
 	BAD(-EINVAL, queue, c.queue);
 #undef BAD
+}
+
+/* A card with more takes too long to fill. */
+#define MAX_HBM (1ull << 30)
+
+/*
+ * A kernel queue and a user queue each use more than half of HBM, in turn and
+ * at once: whoever needs its buffer takes the other's place, and the user queue
+ * is suspended and goes on without knowing.
+ */
+TEST_F_TIMEOUT(userq, evicted, 120)
+{
+	const uint64_t addr = 1ull << 40;
+	struct userq u;
+	struct util_ctx k;
+	uint32_t mine, theirs, *map;
+	uint64_t hbm, size;
+	int fd = util_open_small(&hbm), other;
+	char path[64], node[64] = "";
+
+	ASSERT_GE(fd, 0);
+	if (hbm > MAX_HBM)
+		SKIP(return, "no card with at most 1 GiB of HBM");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ASSERT_LT(0, readlink(path, node, sizeof(node) - 1));
+	other = open(node, O_RDWR | O_CLOEXEC);
+	ASSERT_GE(other, 0);
+	size = hbm / 8 * 5 & ~(X1_HUGE_SIZE - 1ull);
+	ASSERT_EQ(0, setup(&u, fd));
+	ASSERT_EQ(0, util_setup(&k, other));
+	ASSERT_EQ(0, util_bo(fd, size, SILIFLOW_BO_HBM, &mine));
+	ASSERT_EQ(0, util_bind(fd, u.c.vm, mine, addr, size, 0));
+	ASSERT_EQ(0, util_bo(other, size, SILIFLOW_BO_HBM, &theirs));
+	ASSERT_EQ(0, util_bind(other, k.vm, theirs, addr, size, 0));
+	map = util_map(fd, mine, size);
+	ASSERT_NE(MAP_FAILED, map);
+	for (uint64_t i = 1; i <= 20; i++) {
+		union x1_cmd fill = { .fill = {
+			.hdr.op = X1_CMD_FILL, .dst = addr, .bytes = size, .pattern = i,
+			.pattern_bytes = 4, .rows = 1 } };
+
+		/* Half of the rounds it stands in a WAIT while its buffer goes. */
+		push(&u, &(union x1_cmd){ .sync = {
+				.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = i } });
+		push(&u, &fill);
+		push_fence(&u, fence_addr(0), i, X1_FENCE_IRQ);
+		if (i % 2)
+			*fence_word(&u, 1) = i;
+		ring(&u);
+		k.cmds[0] = fill;
+		ASSERT_EQ(0, util_run(&k, 1));
+		*fence_word(&u, 1) = i;
+		ASSERT_EQ(0, wait_value(&u, fence_word(&u, 0), i, 60000));
+		EXPECT_EQ(i, map[0]);
+		EXPECT_EQ(i, map[size / 4 - 1]);
+	}
+	close(other);
+	close(fd);
 }
 
 /* The device goes while the queue runs, and somebody sleeps until it has done something. */
