@@ -136,7 +136,9 @@ TEST_F(userq, runs)
 		push_fence(u, fence_addr(0), i, X1_FENCE_IRQ);
 		ring(u);
 		ASSERT_EQ(0, wait_value(u, fence_word(u, 0), i, 60000));
-		ASSERT_EQ(0, wait_value(u, u->rptr, u->wptr - 1, 60000));
+		/* It is written back a moment after the interrupt: none tells of it. */
+		while (__atomic_load_n(u->rptr, __ATOMIC_ACQUIRE) < u->wptr)
+			usleep(100);
 	}
 	EXPECT_EQ(u->wptr, u->doorbell[X1_DB_WPTR / 4]);
 }
