@@ -16,6 +16,7 @@ static const struct group {
 	{"host", "host peaks, management core", bench_host},
 	{"memcpy", "the host's memcpy, against which `vm` puts its copies", bench_memcpy_group},
 	{"gemm", "GEMM 4096 in all formats on the in-process device", bench_gemm},
+	{"suite", "products of well-known networks against the roofline, in cycles", bench_suite},
 	{"sim", "submit, copy and memory on the in-process device", bench_sim},
 	{"vm", "submit and copy through siliflow.ko, against NVMe", bench_vm},
 };

@@ -167,6 +167,22 @@ static void load(struct sili_prog *p, uint8_t to, uint8_t from, struct sili_val 
 					    .local_stride = sili_imm((int64_t)pitch)});
 }
 
+/* R_T1 = bytes of a row of scales, or of indices, for R_KC. */
+static void emit_scale_bytes(struct sili_prog *p, enum x1_scale_mode mode)
+{
+	emit_div_up(p, R_T1, R_KC, mode == X1_SCALE_NV16 ? 16 : mode == X1_SCALE_MX32 ? 32 : 128);
+	if (mode <= X1_SCALE_F32_128X128)
+		alui(p, X1_OP_SHL, R_T1, R_T1, 2);
+}
+
+static void emit_meta_bytes(struct sili_prog *p, enum x1_sparsity sparsity)
+{
+	/* Whole bytes: the last chunk's row ends in the middle of one at most. */
+	alui(p, X1_OP_MUL, R_T1, R_KC, (int64_t)sili_sparse_meta_bytes(sparsity, 64));
+	alui(p, X1_OP_ADD, R_T1, R_T1, 63);
+	alui(p, X1_OP_SHR, R_T1, R_T1, 6);
+}
+
 static void emit_scales(struct sili_prog *p, const struct gemm_operand *op, uint8_t from,
 			uint8_t rows)
 {
@@ -179,12 +195,7 @@ static void emit_scales(struct sili_prog *p, const struct gemm_operand *op, uint
 		emit_div_up(p, R_TMP0, rows, 128);
 		lines = R_TMP0;
 	}
-	emit_div_up(p, R_T1, R_KC,
-		    op->scale == X1_SCALE_NV16   ? 16
-		    : op->scale == X1_SCALE_MX32 ? 32
-						 : 128);
-	if (op->scale <= X1_SCALE_F32_128X128)
-		alui(p, X1_OP_SHL, R_T1, R_T1, 2);
+	emit_scale_bytes(p, op->scale);
 	load(p, R_ADDR, from, sili_reg(R_T1), sili_reg(lines), op->scale_stride, op->s_pitch);
 }
 
@@ -194,10 +205,7 @@ static void emit_meta(struct sili_prog *p, const struct gemm_operand *op, uint8_
 	if (!op->sparsity)
 		return;
 	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)op->meta_off);
-	/* Whole bytes: the last chunk's row ends in the middle of one at most. */
-	alui(p, X1_OP_MUL, R_T1, R_KC, (int64_t)sili_sparse_meta_bytes(op->sparsity, 64));
-	alui(p, X1_OP_ADD, R_T1, R_T1, 63);
-	alui(p, X1_OP_SHR, R_T1, R_T1, 6);
+	emit_meta_bytes(p, op->sparsity);
 	load(p, R_ADDR, from, sili_reg(R_T1), sili_reg(rows), op->meta_stride, op->m_pitch);
 }
 

@@ -8,7 +8,8 @@
  */
 #include "gemm.h"
 
-#define MAX_STAGES   4u
+#define GOOD_STAGES  4u
+#define MAX_STAGES   32u
 #define MAX_TN       1024u
 #define MAX_CHUNK    512u /* bytes of a row */
 #define RAMP_BYTES   64u  /* of a row: the first chunk, for which MATRIX waits */
@@ -204,6 +205,15 @@ static bool fits(struct gemm_plan *p, uint32_t kc, uint32_t stages, uint64_t roo
 	       p->b.pitch * p->tn <= X1_DMA_MAX_BYTES;
 }
 
+/* What a tile's chunks, or the next tile's, leave of the room hides latency. */
+static void deepen(struct gemm_plan *p, uint64_t room)
+{
+	uint64_t most = sili_min64(room / p->stage_bytes, MAX_STAGES);
+	uint64_t chunks = 2 * (sili_div_up(p->k_split, p->kc) + 1);
+
+	p->stages = (uint32_t)max64(p->stages, sili_min64(most, chunks));
+}
+
 /* Stages and the chunk of K, for tm, tn and splits. */
 static bool fit(const struct sili_info *info, struct gemm_plan *p, bool memory_bound)
 {
@@ -220,13 +230,14 @@ static bool fit(const struct sili_info *info, struct gemm_plan *p, bool memory_b
 	most = align_k(p, most * (p->b.sparsity ? 4 : 1));
 	if (most > whole)
 		most = whole;
-	for (uint32_t stages = MAX_STAGES; stages >= 2; stages--) {
+	for (uint32_t stages = GOOD_STAGES; stages >= 2; stages--) {
 		/* Short rows waste sectors of L2; fewer stages are the smaller evil. */
 		uint32_t least = stages == 2 ? p->k_step : align_k(p, 128 * 8 / bits);
 
 		for (uint32_t kc = most;; kc -= p->k_step) {
 			if (fits(p, kc, stages, room)) {
-				place_epilogue(p, stages * p->stage_bytes);
+				deepen(p, room);
+				place_epilogue(p, p->stages * p->stage_bytes);
 				return true;
 			}
 			if (kc <= least || kc <= p->k_step)
@@ -302,16 +313,16 @@ static uint64_t best_tile(const struct sili_info *info, struct gemm_plan *p, uin
 	return best;
 }
 
-/* The X1 as it leaves the works. */
+/* The X1 as it leaves the works, operands in L2: how they get there is another's concern. */
 static struct sili_info nominal(void)
 {
 	return (struct sili_info){
 		.mcus_healthy = X1_DEF_MCUS,
 		.spad_bytes = X1_SPAD_BYTES,
 		.acc_bytes = X1_ACC_BYTES,
-		.hbm_bw = X1_DEF_HBM_BW,
+		.hbm_bw = X1_DEF_L2_BW,
 		.l2_bw = X1_DEF_L2_BW,
-		.hbm_latency = X1_DEF_HBM_LATENCY,
+		.hbm_latency = X1_DEF_L2_LATENCY,
 		.l2_latency = X1_DEF_L2_LATENCY,
 	};
 }

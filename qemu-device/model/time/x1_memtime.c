@@ -258,9 +258,9 @@ struct x1_mem_time x1_memtime_access(struct x1_memtime *m, uint64_t t, uint32_t 
 		}
 		out.latency = m->pcie_latency;
 	}
-	/* Hit on a line still in flight: its arrival counts, not the tag's. */
+	/* A line still in flight is waited for as the miss that fetches it: no port is held. */
 	if (sum.ready > out.bandwidth_done + out.latency) {
-		out.bandwidth_done = sum.ready - out.latency;
+		out.latency = sum.ready - out.bandwidth_done;
 		out.cause = X1_STALL_HBM;
 	}
 	if (sum.tlb_miss) {

@@ -282,6 +282,30 @@ static void test_prefetch(void **state)
 	free(tr.buf);
 }
 
+/* REQ-TIME-019: a load that waits for a line in flight keeps nobody from the port. */
+static void test_in_flight(void **state)
+{
+	struct x1_trace tr = {0};
+	struct x1_tr_extent ext = {.dva = HBM_BASE, .bytes = 4096, .count = 1};
+	struct x1_perf p;
+
+	(void)state;
+	engine(&tr,
+	       (struct x1_tr_engine){.hdr.engine = X1_ENGINE_LOAD,
+				     .cycles = 1,
+				     .flags = X1_TR_F_PREFETCH,
+				     .local_bytes = 4096},
+	       &ext);
+	load(&tr, HBM_BASE, 4096, 0, 0);
+	load(&tr, HBM_BASE + 4096, 4096, 0, 0);
+	end(&tr);
+	p = run_one(&defaults, &tr, 1);
+	assert_int_equal(p.l2_hits, 1);
+	assert_int_equal(p.cycles,
+			 X1_LAUNCH_CYCLES + 2 + 2 * (4096 / X1_LOAD_PORT) + X1_DEF_HBM_LATENCY + 1);
+	free(tr.buf);
+}
+
 /* REQ-TIME-009: work-groups fill free MCUs in rising order, four a cycle. */
 static void test_waves(void **state)
 {
@@ -497,23 +521,15 @@ static void test_energy_peak(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty_launch),
-		cmocka_unit_test(test_single_load),
-		cmocka_unit_test(test_pure_compute),
-		cmocka_unit_test(test_format_switch),
-		cmocka_unit_test(test_double_buffer),
-		cmocka_unit_test(test_shared_hbm),
-		cmocka_unit_test(test_prefetch),
-		cmocka_unit_test(test_waves),
-		cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_release),
-		cmocka_unit_test(test_release_from_before),
-		cmocka_unit_test(test_grid_barrier),
-		cmocka_unit_test(test_expect),
-		cmocka_unit_test(test_late),
-		cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_energy_peak),
+		cmocka_unit_test(test_empty_launch),  cmocka_unit_test(test_single_load),
+		cmocka_unit_test(test_pure_compute),  cmocka_unit_test(test_format_switch),
+		cmocka_unit_test(test_double_buffer), cmocka_unit_test(test_shared_hbm),
+		cmocka_unit_test(test_prefetch),      cmocka_unit_test(test_in_flight),
+		cmocka_unit_test(test_waves),         cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_release),       cmocka_unit_test(test_release_from_before),
+		cmocka_unit_test(test_grid_barrier),  cmocka_unit_test(test_expect),
+		cmocka_unit_test(test_late),          cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_drop),          cmocka_unit_test(test_energy_peak),
 	};
 
 	return cmocka_run_group_tests_name("time", tests, NULL, NULL);
