@@ -282,7 +282,7 @@ static void test_prefetch(void **state)
 	free(tr.buf);
 }
 
-/* REQ-TIME-019: a load that waits for a line in flight keeps nobody from the port. */
+/* REQ-TIME-030: a load that waits for a line in flight keeps nobody from the port. */
 static void test_in_flight(void **state)
 {
 	struct x1_trace tr = {0};
