@@ -983,7 +983,7 @@ static void test_bad(void **state)
 	t_bad(mcu, X1_FAULT_OPERAND, X1_UNIT_VECTOR);
 }
 
-/* REQ-TIME-030: closed forms. */
+/* REQ-TIME-050: closed forms. */
 static void test_cycles(void **state)
 {
 	struct shape s = {.rows = 3, .cols = 100, .stride = {400, 400, 400, 400}};
