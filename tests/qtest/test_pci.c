@@ -31,6 +31,7 @@ static int stop(void **state)
 	return 0;
 }
 
+/* REQ-DEV-001: identity, BARs and capabilities. */
 static void identity(void **state)
 {
 	struct qt *qt = *state;
