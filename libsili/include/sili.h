@@ -46,19 +46,19 @@ struct sili_kernel;
 
 /* The machine's numbers, read from the device. */
 struct sili_info {
-	uint32_t size;		/* in: sizeof(struct sili_info) */
+	uint32_t size; /* in: sizeof(struct sili_info) */
 	uint32_t mcus, mcus_healthy, queues;
-	uint32_t formats, scales, sparsities;	/* bits of x1_formats.h */
+	uint32_t formats, scales, sparsities; /* bits of x1_formats.h */
 	uint32_t spad_bytes, acc_bytes, l2_bytes;
-	uint32_t hbm_bw, l2_bw, pcie_bw;	/* bytes per cycle */
-	uint32_t hbm_latency, l2_latency, pcie_latency;	/* cycles */
+	uint32_t hbm_bw, l2_bw, pcie_bw;                /* bytes per cycle */
+	uint32_t hbm_latency, l2_latency, pcie_latency; /* cycles */
 	uint64_t hbm_bytes;
 	uint64_t clock_hz;
 	uint64_t serial;
 	uint32_t fw_version;
 	bool timing;
-	char backend[8];	/* "drm" or "sim" */
-	char path[64];		/* node, or the sim's options */
+	char backend[8]; /* "drm" or "sim" */
+	char path[64];   /* node, or the sim's options */
 };
 
 /*
@@ -78,12 +78,12 @@ int sili_get_info(struct sili_device *dev, struct sili_info *info);
 
 /* Health and use, now. Energies are microjoules since the device's reset. */
 struct sili_status {
-	uint32_t size;		/* in: sizeof(struct sili_status) */
-	int32_t temp_mc;	/* millidegrees Celsius */
-	uint32_t power_mw, core_power_mw;	/* package; arrays and their memories alone */
+	uint32_t size;                    /* in: sizeof(struct sili_status) */
+	int32_t temp_mc;                  /* millidegrees Celsius */
+	uint32_t power_mw, core_power_mw; /* package; arrays and their memories alone */
 	uint32_t util_permille;
 	uint32_t mcus_healthy;
-	uint32_t fw_state;	/* enum x1_fw_state */
+	uint32_t fw_state; /* enum x1_fw_state */
 	uint32_t fw_heartbeat;
 	uint64_t energy_core_uj, energy_package_uj;
 	uint64_t hbm_bytes, hbm_used, system_used;
@@ -99,7 +99,7 @@ int sili_clock(struct sili_device *dev, uint64_t *cycles);
 
 enum sili_mem {
 	SILI_HBM = 0,
-	SILI_SYSTEM = 1,	/* host memory that the device reaches by PCIe */
+	SILI_SYSTEM = 1, /* host memory that the device reaches by PCIe */
 };
 
 /*
@@ -128,12 +128,12 @@ void *sili_bo_map(struct sili_bo *bo);
 
 /* priority 0 (lowest) .. 3; mcu_count 0 = all MCUs; budget 0 = the default. */
 struct sili_queue_attr {
-	uint32_t size;		/* sizeof(struct sili_queue_attr) */
+	uint32_t size; /* sizeof(struct sili_queue_attr) */
 	uint32_t priority;
 	uint32_t mcu_first, mcu_count;
-	uint64_t budget;	/* device cycles per LAUNCH */
-	uint32_t flags;		/* SILI_QUEUE_* */
-	uint32_t reserved;	/* 0 */
+	uint64_t budget;   /* device cycles per LAUNCH */
+	uint32_t flags;    /* SILI_QUEUE_* */
+	uint32_t reserved; /* 0 */
 };
 
 /* attr NULL = defaults. -EINVAL, -EPERM, -ENOSPC. */
@@ -159,7 +159,7 @@ void sili_fence_free(struct sili_fence *fence);
 
 /* What a queue's last fault was; code X1_FAULT_NONE when there is none. */
 struct sili_fault {
-	uint32_t size;		/* in */
+	uint32_t size; /* in */
 	uint32_t code, access, unit, mcu, pc, tag, wg;
 	uint64_t addr;
 };
@@ -170,8 +170,8 @@ int sili_queue_fault(struct sili_queue *queue, struct sili_fault *fault);
 void sili_cmd_copy(union x1_cmd *cmd, uint64_t dst, uint64_t src, uint64_t bytes);
 void sili_cmd_fill(union x1_cmd *cmd, uint64_t dst, uint64_t bytes, uint32_t pattern);
 void sili_cmd_perf_begin(union x1_cmd *cmd);
-void sili_cmd_perf_end(union x1_cmd *cmd, uint64_t dva);	/* writes struct x1_perf */
-void sili_cmd_flush(union x1_cmd *cmd, uint32_t flags);		/* X1_FLUSH_* */
+void sili_cmd_perf_end(union x1_cmd *cmd, uint64_t dva); /* writes struct x1_perf */
+void sili_cmd_flush(union x1_cmd *cmd, uint32_t flags);  /* X1_FLUSH_* */
 
 /* Submit one batch and wait for it. */
 int sili_run(struct sili_queue *queue, const union x1_cmd *cmds, uint32_t n);
@@ -233,8 +233,8 @@ enum sili_act {
 
 /* How far ahead data is fetched. */
 enum sili_prefetch {
-	SILI_PREFETCH_ENV = 0,	/* SILI_PREFETCH=off|kernel|graph, kernel without it */
-	SILI_PREFETCH_OFF,	/* same tiles, double-buffered LOAD, no PREFETCH, no overlap */
+	SILI_PREFETCH_ENV = 0, /* SILI_PREFETCH=off|kernel|graph, kernel without it */
+	SILI_PREFETCH_OFF,     /* same tiles, double-buffered LOAD, no PREFETCH, no overlap */
 	SILI_PREFETCH_KERNEL,
 	SILI_PREFETCH_GRAPH,
 };
@@ -267,36 +267,36 @@ enum sili_group {
  * shares the operand between all of them.
  */
 struct sili_gemm {
-	uint32_t size;		/* sizeof(struct sili_gemm) */
+	uint32_t size; /* sizeof(struct sili_gemm) */
 	uint32_t m, n, k;
 	enum x1_format a_fmt, b_fmt, c_fmt;
 	bool a_trans, b_trans;
-	uint64_t a, b, c;	/* DVA */
-	uint64_t bias;		/* n FP32 values, or 0 */
-	uint64_t a_stride, b_stride, c_stride;	/* bytes; 0 = dense */
+	uint64_t a, b, c;                      /* DVA */
+	uint64_t bias;                         /* n FP32 values, or 0 */
+	uint64_t a_stride, b_stride, c_stride; /* bytes; 0 = dense */
 	enum sili_act act;
-	float scale;		/* 0 = 1 */
+	float scale; /* 0 = 1 */
 	enum sili_prefetch prefetch;
 
 	/* block scales and sparsity; strides in bytes, 0 = dense */
 	enum x1_scale_mode a_scale_mode, b_scale_mode;
-	enum x1_sparsity sparsity;		/* of B */
-	uint64_t a_scales, b_scales, b_meta;	/* DVA */
+	enum x1_sparsity sparsity;           /* of B */
+	uint64_t a_scales, b_scales, b_meta; /* DVA */
 	uint64_t a_scale_stride, b_scale_stride, b_meta_stride;
 
 	/* epilogue */
-	uint64_t row_scale;	/* m FP32 values, or 0 */
-	uint64_t col_scale;	/* n FP32 values, or 0 */
-	uint64_t residual;	/* m rows of n in residual_fmt, or 0 */
+	uint64_t row_scale; /* m FP32 values, or 0 */
+	uint64_t col_scale; /* n FP32 values, or 0 */
+	uint64_t residual;  /* m rows of n in residual_fmt, or 0 */
 	uint64_t residual_stride;
 	enum x1_format residual_fmt;
-	float out_scale;	/* 0 = 1 */
+	float out_scale; /* 0 = 1 */
 
 	/* batches and groups */
-	uint32_t batch;		/* 0 = 1; groups of a grouped GEMM */
+	uint32_t batch; /* 0 = 1; groups of a grouped GEMM */
 	enum sili_group group;
-	uint64_t group_table;	/* DVA of batch (contiguous: batch + 1) uint32_t */
-	uint32_t group_rows;	/* rows of a group to plan for, 0 = the mean or m */
+	uint64_t group_table; /* DVA of batch (contiguous: batch + 1) uint32_t */
+	uint32_t group_rows;  /* rows of a group to plan for, 0 = the mean or m */
 	uint64_t a_batch, b_batch, c_batch, bias_batch;
 	uint64_t a_scale_batch, b_scale_batch, b_meta_batch;
 	uint64_t row_scale_batch, col_scale_batch, residual_batch;
@@ -310,12 +310,12 @@ struct sili_gemm {
 /* What the cost model chose, and what it expects. */
 struct sili_gemm_plan {
 	uint32_t tile_m, tile_n, tile_k, stages;
-	uint32_t prefetch_distance;	/* chunks of tile_k that LOAD may be ahead */
+	uint32_t prefetch_distance; /* chunks of tile_k that LOAD may be ahead */
 	uint32_t work_groups;
-	uint64_t cycles;	/* expected */
-	uint64_t roofline;	/* cycles of the stated roofline, without the launch */
-	uint32_t split_k;	/* partial sums P0, P1, ... are added from left to right */
-	uint32_t split_k_step;	/* k of each but the last */
+	uint64_t cycles;       /* expected */
+	uint64_t roofline;     /* cycles of the stated roofline, without the launch */
+	uint32_t split_k;      /* partial sums P0, P1, ... are added from left to right */
+	uint32_t split_k_step; /* k of each but the last */
 };
 
 /*
@@ -353,14 +353,14 @@ struct sili_mlp_layer {
 	uint32_t n_in, n_out;
 	enum x1_format fmt;
 	enum sili_act act;
-	uint64_t weights, bias;	/* DVA */
+	uint64_t weights, bias; /* DVA */
 };
 
 struct sili_mlp {
 	uint32_t size;
 	uint32_t batch, num_layers;
 	const struct sili_mlp_layer *layers;
-	uint64_t x, y;		/* DVA */
+	uint64_t x, y; /* DVA */
 	enum sili_prefetch prefetch;
 };
 int sili_mlp(struct sili_device *dev, const struct sili_mlp *mlp, union x1_cmd *cmds, uint32_t max);

@@ -25,16 +25,16 @@ struct x1_core;
 struct x1_core_config {
 	uint32_t mcus;
 	uint64_t clock_hz;
-	uint64_t hbm_bytes;	/* multiple of 2 MiB */
+	uint64_t hbm_bytes;      /* multiple of 2 MiB */
 	uint64_t aperture_bytes; /* <= hbm_bytes, reported to software */
 	uint32_t l2_bytes;
-	uint32_t hbm_bw;	/* bytes per cycle */
+	uint32_t hbm_bw; /* bytes per cycle */
 	uint32_t l2_bw;
 	uint32_t pcie_bw;
-	uint32_t hbm_latency;	/* cycles */
+	uint32_t hbm_latency; /* cycles */
 	uint32_t l2_latency;
 	uint32_t pcie_latency;
-	uint32_t threads;	/* workers; 0 = one per host CPU */
+	uint32_t threads; /* workers; 0 = one per host CPU */
 	uint64_t serial;
 	bool timing;
 };
@@ -42,8 +42,8 @@ struct x1_core_config {
 /* A piece of system memory mapped for direct access. */
 struct x1_sysmap {
 	void *ptr;
-	uint64_t len;		/* may be shorter than asked for */
-	void *cookie;		/* the host's, for unmap */
+	uint64_t len; /* may be shorter than asked for */
+	void *cookie; /* the host's, for unmap */
 };
 
 struct x1_host_ops {
@@ -86,8 +86,8 @@ enum x1_log_level {
 };
 
 enum x1_reset_kind {
-	X1_RESET_FLR = 0,	/* HBM survives */
-	X1_RESET_COLD = 1,	/* machine reset, D3cold: HBM reads as zero */
+	X1_RESET_FLR = 0,  /* HBM survives */
+	X1_RESET_COLD = 1, /* machine reset, D3cold: HBM reads as zero */
 };
 
 void x1_core_config_init(struct x1_core_config *cfg);
@@ -150,16 +150,16 @@ void x1_core_sys_unmap(struct x1_core *core, uint64_t addr, uint64_t len);
  * so over an FLR; X1_RESET_COLD mends it.
  */
 enum x1_inject {
-	X1_INJECT_MCU_STUCK,	   /* MCU whose work-groups never end, -1 = none */
-	X1_INJECT_MCU_WRONG,	   /* MCU that stores wrong bits, -1 = none */
+	X1_INJECT_MCU_STUCK,       /* MCU whose work-groups never end, -1 = none */
+	X1_INJECT_MCU_WRONG,       /* MCU that stores wrong bits, -1 = none */
 	X1_INJECT_ECC_CORRECTED,   /* HBM offset: the next access to its page counts an error */
 	X1_INJECT_ECC_UNCORRECTED, /* HBM offset: accesses to its page fault, -1 = mend all */
-	X1_INJECT_DMA,		   /* so many accesses to system memory are refused */
-	X1_INJECT_IRQ_LOST,	   /* so many messages are lost */
-	X1_INJECT_QUEUE_HUNG,	   /* queue that stands still until its reset */
-	X1_INJECT_FW_CRASH,	   /* firmware stops with a crash record */
-	X1_INJECT_FW_HANG,	   /* firmware stops and says nothing */
-	X1_INJECT_TEMPERATURE,	   /* millidegrees Celsius at the sensor, -1 = the model's own */
+	X1_INJECT_DMA,             /* so many accesses to system memory are refused */
+	X1_INJECT_IRQ_LOST,        /* so many messages are lost */
+	X1_INJECT_QUEUE_HUNG,      /* queue that stands still until its reset */
+	X1_INJECT_FW_CRASH,        /* firmware stops with a crash record */
+	X1_INJECT_FW_HANG,         /* firmware stops and says nothing */
+	X1_INJECT_TEMPERATURE,     /* millidegrees Celsius at the sensor, -1 = the model's own */
 	X1_INJECT_COUNT,
 };
 

@@ -16,9 +16,9 @@
 
 /* What a faulting unit reports. */
 struct x1_fault_rec {
-	uint32_t code;		/* enum x1_fault; 0 = none */
-	uint32_t access;	/* enum x1_access */
-	uint32_t unit;		/* enum x1_unit */
+	uint32_t code;   /* enum x1_fault; 0 = none */
+	uint32_t access; /* enum x1_access */
+	uint32_t unit;   /* enum x1_unit */
 	uint32_t mcu;
 	uint64_t addr;
 	uint32_t vm;
@@ -81,66 +81,66 @@ bool x1_mem_quiesce(struct x1_mem *mem);
  * append-only buffer that grows by doubling.
  */
 enum x1_tr_kind {
-	X1_TR_ENGINE = 1,	/* struct x1_tr_engine, then its extents */
-	X1_TR_SCALAR = 2,	/* struct x1_tr_seq: `count` plain instructions in a row */
-	X1_TR_SEQ_MEM = 3,	/* struct x1_tr_seq, then one extent: scalar access to a DVA */
-	X1_TR_SYNC = 4,		/* struct x1_tr_seq: SYNC and END, wait for all engines */
-	X1_TR_WAITGE = 5,	/* struct x1_tr_seq: dva, value */
-	X1_TR_RELEASE = 6,	/* struct x1_tr_seq: STREL (value) or atomic add (value added) */
-	X1_TR_GRIDBAR = 7,	/* struct x1_tr_seq */
+	X1_TR_ENGINE = 1,  /* struct x1_tr_engine, then its extents */
+	X1_TR_SCALAR = 2,  /* struct x1_tr_seq: `count` plain instructions in a row */
+	X1_TR_SEQ_MEM = 3, /* struct x1_tr_seq, then one extent: scalar access to a DVA */
+	X1_TR_SYNC = 4,    /* struct x1_tr_seq: SYNC and END, wait for all engines */
+	X1_TR_WAITGE = 5,  /* struct x1_tr_seq: dva, value */
+	X1_TR_RELEASE = 6, /* struct x1_tr_seq: STREL (value) or atomic add (value added) */
+	X1_TR_GRIDBAR = 7, /* struct x1_tr_seq */
 };
 
 struct x1_tr_hdr {
 	uint8_t kind;
-	uint8_t engine;		/* enum x1_engine */
-	uint16_t num_extents;	/* struct x1_tr_extent after the record */
+	uint8_t engine;       /* enum x1_engine */
+	uint16_t num_extents; /* struct x1_tr_extent after the record */
 };
 
 /* One engine instruction. */
 struct x1_tr_engine {
 	struct x1_tr_hdr hdr;
-	uint8_t wait[2];	/* as in the instruction */
+	uint8_t wait[2]; /* as in the instruction */
 	uint8_t sig[2];
-	uint32_t cycles;	/* engine occupancy without memory stalls and drains */
-	uint32_t local_bytes;	/* moved to or from scratchpad and accumulators */
-	uint16_t fmt;		/* MATRIX: a | b << 8, else 0 */
-	uint16_t flags;		/* X1_TR_F_* */
-	uint64_t macs;		/* MATRIX: m * n * stored k */
+	uint32_t cycles;      /* engine occupancy without memory stalls and drains */
+	uint32_t local_bytes; /* moved to or from scratchpad and accumulators */
+	uint16_t fmt;         /* MATRIX: a | b << 8, else 0 */
+	uint16_t flags;       /* X1_TR_F_* */
+	uint64_t macs;        /* MATRIX: m * n * stored k */
 };
 
 /* Sequencer records; a plain instruction with waits or signals is a SCALAR of count 1. */
 struct x1_tr_seq {
-	struct x1_tr_hdr hdr;	/* engine = X1_ENGINE_SEQ */
+	struct x1_tr_hdr hdr; /* engine = X1_ENGINE_SEQ */
 	uint8_t wait[2];
 	uint8_t sig[2];
 	uint32_t count;
-	uint32_t flags;		/* X1_TR_F_WRITE, X1_TR_F_ADD */
+	uint32_t flags; /* X1_TR_F_WRITE, X1_TR_F_ADD */
 	uint64_t dva;
 	uint64_t value;
 };
 
-#define X1_TR_F_PREFETCH	(1u << 0)	/* fills L2, completes at issue */
-#define X1_TR_F_WRITE		(1u << 1)
-#define X1_TR_F_SLOW		(1u << 2)	/* VECTOR on the transcendental lanes */
-#define X1_TR_F_ADD		(1u << 3)	/* RELEASE: value was added */
+#define X1_TR_F_PREFETCH (1u << 0) /* fills L2, completes at issue */
+#define X1_TR_F_WRITE    (1u << 1)
+#define X1_TR_F_SLOW     (1u << 2) /* VECTOR on the transcendental lanes */
+#define X1_TR_F_ADD      (1u << 3) /* RELEASE: value was added */
 
 /*
  * Memory touched by one instruction: `count` runs of `bytes` bytes, `step`
  * apart. A tile of r rows is one extent record of count r.
  */
 struct x1_tr_extent {
-	uint64_t dva;		/* first byte of the first run */
-	uint32_t bytes;		/* per run */
-	uint32_t count;		/* runs */
-	int64_t step;		/* bytes between the starts of two runs */
-	uint32_t system;	/* 1 = system memory (PCIe), 0 = HBM */
+	uint64_t dva;    /* first byte of the first run */
+	uint32_t bytes;  /* per run */
+	uint32_t count;  /* runs */
+	int64_t step;    /* bytes between the starts of two runs */
+	uint32_t system; /* 1 = system memory (PCIe), 0 = HBM */
 	uint32_t reserved;
 };
 
 struct x1_trace {
 	uint8_t *buf;
 	size_t len, cap;
-	uint64_t instructions;	/* sequencer instructions executed */
+	uint64_t instructions; /* sequencer instructions executed */
 };
 
 /*
@@ -165,9 +165,9 @@ struct x1_wg;
 
 enum x1_wg_status {
 	X1_WG_DONE = 0,
-	X1_WG_FAULT = 1,	/* x1_wg_fault() */
-	X1_WG_STOPPED = 2,	/* quiesce asked to stop: run again to go on */
-	X1_WG_PARKED = 3,	/* WAITGE not satisfied or grid barrier: run again later */
+	X1_WG_FAULT = 1,   /* x1_wg_fault() */
+	X1_WG_STOPPED = 2, /* quiesce asked to stop: run again to go on */
+	X1_WG_PARKED = 3,  /* WAITGE not satisfied or grid barrier: run again later */
 };
 
 /* What all work-groups of a grid share. */
@@ -180,12 +180,12 @@ struct x1_grid {
 	uint32_t num_args;
 	uint32_t vm;
 	bool cooperative;
-	bool trace;			/* timing=on */
-	uint64_t budget;		/* cycles, so instructions at most as many; 0 = no limit */
-	uint32_t barrier_arrived;	/* atomics, in the executor's hands */
+	bool trace;               /* timing=on */
+	uint64_t budget;          /* cycles, so instructions at most as many; 0 = no limit */
+	uint32_t barrier_arrived; /* atomics, in the executor's hands */
 	uint32_t barrier_phase;
-	void *panel_cache;		/* the executor's per-launch cache, freed by x1_grid_fini() */
-	uint64_t (*clock)(void *arg);	/* for RDCLK */
+	void *panel_cache;            /* the executor's per-launch cache, freed by x1_grid_fini() */
+	uint64_t (*clock)(void *arg); /* for RDCLK */
 	void *clock_arg;
 };
 

@@ -34,8 +34,7 @@ int bench_save(json_t *root, const char *path);
  * Add a sample to a quantity. against says what a ratio relates to, "" if
  * nothing.
  */
-void bench_add(json_t *root, const char *name, const char *unit, const char *against,
-	       double value);
+void bench_add(json_t *root, const char *name, const char *unit, const char *against, double value);
 /* The last sample of a quantity, or NAN. */
 double bench_last(const json_t *root, const char *name);
 void bench_describe_host(json_t *root);

@@ -8,11 +8,11 @@
 #include "bench.h"
 #include "num/x1_num.h"
 
-#define DIM	 4096u
-#define ROUNDS	 3
+#define DIM      4096u
+#define ROUNDS   3
 #define MAX_CMDS 64
-#define PATTERN	 (1u << 20)
-#define PEAK_MS	 60
+#define PATTERN  (1u << 20)
+#define PEAK_MS  60
 
 static const struct {
 	const char *name;
@@ -22,8 +22,8 @@ static const struct {
 	{"fp8_e4m3", X1_FMT_E4M3, X1_FMT_FP16}, {"fp8_e5m2", X1_FMT_E5M2, X1_FMT_FP16},
 	{"fp6_e3m2", X1_FMT_E3M2, X1_FMT_FP16}, {"fp6_e2m3", X1_FMT_E2M3, X1_FMT_FP16},
 	{"fp4_e2m1", X1_FMT_E2M1, X1_FMT_FP16}, {"fp16", X1_FMT_FP16, X1_FMT_FP16},
-	{"bf16", X1_FMT_BF16, X1_FMT_FP16},	{"tf32", X1_FMT_TF32, X1_FMT_FP16},
-	{"fp32", X1_FMT_FP32, X1_FMT_FP32},	{"int8", X1_FMT_INT8, X1_FMT_INT32},
+	{"bf16", X1_FMT_BF16, X1_FMT_FP16},     {"tf32", X1_FMT_TF32, X1_FMT_FP16},
+	{"fp32", X1_FMT_FP32, X1_FMT_FP32},     {"int8", X1_FMT_INT8, X1_FMT_INT32},
 	{"int4", X1_FMT_INT4, X1_FMT_INT32},
 };
 
@@ -101,7 +101,12 @@ static int prepare(struct gemm *g, size_t f)
 	const size_t in = sili_format_bytes(fmt, (size_t)DIM * DIM);
 	const size_t out = sili_format_bytes(formats[f].out, (size_t)DIM * DIM);
 	struct sili_gemm gemm = {
-		.size = sizeof(gemm), .m = DIM, .n = DIM, .k = DIM, .a_fmt = fmt, .b_fmt = fmt,
+		.size = sizeof(gemm),
+		.m = DIM,
+		.n = DIM,
+		.k = DIM,
+		.a_fmt = fmt,
+		.b_fmt = fmt,
 		.c_fmt = formats[f].out,
 	};
 	int ret;
@@ -151,8 +156,8 @@ static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
 	const enum x1_format fmt = formats[f].fmt;
 	char against[64];
 	const double ops = 2.0 * DIM * DIM * DIM;
-	const double ideal = ops / 2 / ((double)on->info.mcus * X1_MM_LANES *
-					x1_format_rate(formats[f].fmt));
+	const double ideal = ops / 2 /
+			     ((double)on->info.mcus * X1_MM_LANES * x1_format_rate(formats[f].fmt));
 	struct x1_perf perf = {0};
 	double before, after, t_on, t_off;
 
@@ -169,8 +174,8 @@ static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
 		if (before < 0 || t_on < 0 || after < 0)
 			return -1;
 		add(root, f, "rate", ints ? "GOP/s" : "GFLOP/s", "", ops / t_on * 1e-9);
-		add(root, f, "host_peak_ratio", "ratio",
-		    against, ops / t_on / ((before + after) / 2));
+		add(root, f, "host_peak_ratio", "ratio", against,
+		    ops / t_on / ((before + after) / 2));
 		add(root, f, "cycles", "cycles", "", (double)perf.cycles);
 		add(root, f, "cycle_efficiency", "ratio", "MATRIX peak of all MCUs",
 		    ideal / (double)perf.cycles);
@@ -191,8 +196,14 @@ static int measure(json_t *root, size_t f, struct gemm *on, struct gemm *off)
 static int sparse(json_t *root, struct gemm *g)
 {
 	struct sili_gemm gemm = {
-		.size = sizeof(gemm), .m = DIM, .n = DIM, .k = DIM, .a_fmt = X1_FMT_E4M3,
-		.b_fmt = X1_FMT_E4M3, .c_fmt = X1_FMT_FP16, .sparsity = X1_SPARSE_2_16,
+		.size = sizeof(gemm),
+		.m = DIM,
+		.n = DIM,
+		.k = DIM,
+		.a_fmt = X1_FMT_E4M3,
+		.b_fmt = X1_FMT_E4M3,
+		.c_fmt = X1_FMT_FP16,
+		.sparsity = X1_SPARSE_2_16,
 	};
 	struct x1_perf dense, thin;
 	struct sili_bo *meta = NULL;

@@ -49,8 +49,12 @@ static int firmware(json_t *root)
 	const uint64_t insns = 20000000;
 	uint8_t *sram = calloc(1, X1_MC_SRAM_BYTES);
 	const struct x1_rv_cfg cfg = {
-		.sram = sram, .sram_base = X1_MC_SRAM_BASE, .sram_bytes = X1_MC_SRAM_BYTES,
-		.read = no_device_read, .write = no_device_write, .time = no_time,
+		.sram = sram,
+		.sram_base = X1_MC_SRAM_BASE,
+		.sram_bytes = X1_MC_SRAM_BYTES,
+		.read = no_device_read,
+		.write = no_device_write,
+		.time = no_time,
 	};
 	struct x1_rv *rv = sram ? x1_rv_new(&cfg) : NULL;
 
@@ -71,8 +75,7 @@ static int firmware(json_t *root)
 			free(sram);
 			return bench_fail("management core stopped", -5);
 		}
-		bench_add(root, "fw.mips", "MIPS", "",
-			  (double)done / (bench_now() - start) * 1e-6);
+		bench_add(root, "fw.mips", "MIPS", "", (double)done / (bench_now() - start) * 1e-6);
 	}
 	x1_rv_free(rv);
 	free(sram);
@@ -116,7 +119,8 @@ int bench_host(json_t *root)
 		/* Is the peak one? Whole FMA pipes of the path's width. */
 		bench_add(root, "host.peak_fma_per_cycle", "FLOP", "host.clock, one thread",
 			  fma / cpus / (ghz * 1e9));
-		snprintf(text, sizeof(text), "%s, %.0f threads", x1_num_peak_insn(X1_FMT_INT8), cpus);
+		snprintf(text, sizeof(text), "%s, %.0f threads", x1_num_peak_insn(X1_FMT_INT8),
+			 cpus);
 		bench_add(root, "host.peak_int", "GOP/s", text, ints * 1e-9);
 	}
 	return firmware(root);

@@ -11,10 +11,10 @@
 
 #include "bench.h"
 
-#define NODE	   "/dev/nvme0n1"
-#define BLOCK	   4096u
-#define SPAN	   (64u << 20)
-#define MAX_DEPTH  64u
+#define NODE      "/dev/nvme0n1"
+#define BLOCK     4096u
+#define SPAN      (64u << 20)
+#define MAX_DEPTH 64u
 
 struct bench_nvme {
 	int fd;

@@ -65,7 +65,8 @@ static json_t *find(const json_t *root, const char *name)
 	json_t *results = json_object_get(root, "results"), *entry;
 	size_t i;
 
-	json_array_foreach(results, i, entry) {
+	json_array_foreach(results, i, entry)
+	{
 		const char *its = json_string_value(json_object_get(entry, "name"));
 
 		if (its && !strcmp(its, name))
@@ -83,8 +84,7 @@ double bench_last(const json_t *root, const char *name)
 		       : NAN;
 }
 
-void bench_add(json_t *root, const char *name, const char *unit, const char *against,
-	       double value)
+void bench_add(json_t *root, const char *name, const char *unit, const char *against, double value)
 {
 	json_t *entry = find(root, name);
 
@@ -110,10 +110,10 @@ static json_t *summary(const json_t *entry)
 	for (size_t i = 0; i < n; i++)
 		v[i] = json_number_value(json_array_get(samples, i));
 	value = bench_median(v, n);
-	out = json_pack("{s:O, s:f, s:O, s:O, s:i, s:f, s:f}", "name",
-			json_object_get(entry, "name"), "value", value, "unit",
-			json_object_get(entry, "unit"), "against", json_object_get(entry, "against"),
-			"n", (int)n, "min", v[0], "max", v[n - 1]);
+	out = json_pack(
+		"{s:O, s:f, s:O, s:O, s:i, s:f, s:f}", "name", json_object_get(entry, "name"),
+		"value", value, "unit", json_object_get(entry, "unit"), "against",
+		json_object_get(entry, "against"), "n", (int)n, "min", v[0], "max", v[n - 1]);
 	free(v);
 	return out;
 }
@@ -124,7 +124,8 @@ static void print_row(const json_t *e)
 	       json_string_value(json_object_get(e, "name")),
 	       json_real_value(json_object_get(e, "value")),
 	       json_string_value(json_object_get(e, "unit")),
-	       json_real_value(json_object_get(e, "min")), json_real_value(json_object_get(e, "max")),
+	       json_real_value(json_object_get(e, "min")),
+	       json_real_value(json_object_get(e, "max")),
 	       (int)json_integer_value(json_object_get(e, "n")),
 	       json_string_value(json_object_get(e, "against")));
 }
@@ -155,9 +156,10 @@ int bench_report(json_t *root, const char *path, const char *required)
 	int absent = missing(root, required);
 	size_t i;
 
-	printf("%-44s %12s %-8s %12s    %-12s %3s  %s\n", "name", "value", "unit", "min", "max", "n",
-	       "against");
-	json_array_foreach(all, i, entry) {
+	printf("%-44s %12s %-8s %12s    %-12s %3s  %s\n", "name", "value", "unit", "min", "max",
+	       "n", "against");
+	json_array_foreach(all, i, entry)
+	{
 		json_t *row = summary(entry);
 
 		if (!row)

@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 
-#define CLEARED	    (64u << 10) /* bytes of an area that an input starts with as zeros */
+#define CLEARED     (64u << 10) /* bytes of an area that an input starts with as zeros */
 #define PATIENCE_MS 20000
 
 uint64_t fz_number(struct fz_in *in)
@@ -35,7 +35,7 @@ uint64_t fz_address(struct fz_in *in)
 	static const struct {
 		uint64_t base, len;
 	} areas[] = {
-		{T_UDATA, 8 << 20}, {T_UHUGE, 8 << 20},	 {T_USYS, 4 << 20}, {T_UPROG, 1 << 20},
+		{T_UDATA, 8 << 20}, {T_UHUGE, 8 << 20}, {T_USYS, 4 << 20},  {T_UPROG, 1 << 20},
 		{T_URO, 1 << 20},   {T_UDATA, 8 << 20}, {T_KDATA, 1 << 20}, {T_NONE, 1 << 20},
 	};
 	uint8_t kind = fz_u8(in);
@@ -124,8 +124,7 @@ void fz_stop(struct t_host *t, uint32_t q)
 		return;
 	t_op(t, q, X1_Q_OP_RESET);
 	while (t_q(t, q, X1_Q_STATE) != X1_Q_STATE_READY) {
-		FZ_CHECK(t_now_ms() < end, "queue %u stays in state %u", q,
-			 t_q(t, q, X1_Q_STATE));
+		FZ_CHECK(t_now_ms() < end, "queue %u stays in state %u", q, t_q(t, q, X1_Q_STATE));
 		nap();
 	}
 	t->wptr[q] = t_q(t, q, X1_Q_WPTR);

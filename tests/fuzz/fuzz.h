@@ -60,14 +60,14 @@ uint64_t fz_number(struct fz_in *in);
 uint64_t fz_address(struct fz_in *in);
 
 /* Says what is wrong and aborts, which the fuzzer reports. */
-#define FZ_CHECK(cond, ...)                                                    \
-	do {                                                                   \
-		if (!(cond)) {                                                 \
+#define FZ_CHECK(cond, ...)                                                        \
+	do {                                                                       \
+		if (!(cond)) {                                                     \
 			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #cond); \
-			fprintf(stderr, __VA_ARGS__);                          \
-			fputc('\n', stderr);                                   \
-			abort();                                               \
-		}                                                              \
+			fprintf(stderr, __VA_ARGS__);                              \
+			fputc('\n', stderr);                                       \
+			abort();                                                   \
+		}                                                                  \
 	} while (0)
 
 /* The one device of a fuzzer, made at the first call, small and with few MCUs. */

@@ -11,8 +11,8 @@
 #include "fuzz.h"
 
 #define MAX_STEPS 64
-#define WAIT_MS	  20
-#define QUEUES	  2
+#define WAIT_MS   20
+#define QUEUES    2
 #define CALL_DVA  (T_UDATA + 0x8000)
 
 static const struct x1_insn programs[][4] = {
@@ -87,7 +87,8 @@ static uint64_t *pte[NUM_PTES];
 
 static void find_ptes(struct t_host *t)
 {
-	static const uint64_t where[] = {T_UDATA, T_UDATA + 0x8000, T_UHUGE, T_USYS, T_UPROG, T_URO};
+	static const uint64_t where[] = {T_UDATA, T_UDATA + 0x8000, T_UHUGE,
+					 T_USYS,  T_UPROG,          T_URO};
 
 	for (unsigned int i = 0; i < NUM_PTES; i++) {
 		uint64_t dva = where[i / 4];

@@ -58,8 +58,12 @@ static struct machine *machine(void)
 {
 	static struct machine m;
 	struct x1_rv_cfg cfg = {
-		.sram_base = X1_MC_SRAM_BASE, .sram_bytes = X1_MC_SRAM_BYTES, .read = dev_read,
-		.write = dev_write, .time = dev_time, .arg = &m,
+		.sram_base = X1_MC_SRAM_BASE,
+		.sram_bytes = X1_MC_SRAM_BYTES,
+		.read = dev_read,
+		.write = dev_write,
+		.time = dev_time,
+		.arg = &m,
 	};
 
 	if (m.rv)
@@ -74,8 +78,12 @@ static struct machine *machine(void)
 static size_t build(struct fz_in *in, uint8_t how, uint8_t *image, size_t max)
 {
 	struct x1_fw_header h = {
-		.magic = X1_FW_MAGIC, .header_version = X1_FW_HEADER_VERSION, .header_bytes = sizeof(h),
-		.abi = X1_FW_ABI, .load_addr = X1_MC_SRAM_BASE, .entry = X1_MC_SRAM_BASE,
+		.magic = X1_FW_MAGIC,
+		.header_version = X1_FW_HEADER_VERSION,
+		.header_bytes = sizeof(h),
+		.abi = X1_FW_ABI,
+		.load_addr = X1_MC_SRAM_BASE,
+		.entry = X1_MC_SRAM_BASE,
 	};
 	struct x1_sha256 sha;
 	size_t n;

@@ -12,7 +12,7 @@
 #include "fuzz.h"
 
 #define MAX_MESSAGES 32
-#define QUEUES	     4
+#define QUEUES       4
 
 static uint64_t now_us;
 

@@ -12,16 +12,16 @@
 
 #define MAX_INSNS 48u
 #define MAX_DESCS 6u
-#define ARGS	  24u
-#define BUDGET	  20000u
-#define WAIT_MS	  40
+#define ARGS      24u
+#define BUDGET    20000u
+#define WAIT_MS   40
 
 /* Registers at the start: DVAs, local addresses, numbers. */
-#define R_DVA	16u /* 8 of them */
+#define R_DVA   16u /* 8 of them */
 #define R_LOCAL 24u /* 6 of them, the last two accumulators */
 
-static const uint64_t locals[] = {0, 0x4000, 0x10000, X1_SPAD_BYTES - 4096, X1_ACC_ADDR,
-				  X1_ACC_ADDR + X1_ACC_BANK_BYTES};
+static const uint64_t locals[] = {
+	0, 0x4000, 0x10000, X1_SPAD_BYTES - 4096, X1_ACC_ADDR, X1_ACC_ADDR + X1_ACC_BANK_BYTES};
 
 static uint32_t word(struct fz_in *in)
 {
@@ -125,7 +125,10 @@ static void vec_desc(struct fz_in *in, struct x1_desc *d)
 	for (unsigned int i = 0; i < 4; i++) {
 		uint32_t f = fmts >> 8 * i & 0xf;
 
-		d->f[X1_VEC_FMT] |= (how & 1 ? f % X1_FMT_COUNT : how & 2 ? X1_FMT_INT32 : 0) << 8 * i;
+		d->f[X1_VEC_FMT] |= (how & 1   ? f % X1_FMT_COUNT
+				     : how & 2 ? X1_FMT_INT32
+					       : 0)
+				    << 8 * i;
 	}
 	if (how & 4)
 		d->f[X1_VEC_CTRL] = fz_u8(in) & ~X1_VEC_CTRL_RESERVED;
@@ -173,15 +176,15 @@ static uint8_t sem(struct fz_in *in)
 static uint32_t build(struct fz_in *in, uint8_t *out, uint32_t *num_insns)
 {
 	static const uint8_t ops[] = {
-		X1_OP_NOP,   X1_OP_END,	  X1_OP_TRAP,  X1_OP_SYNC,   X1_OP_ADD,	    X1_OP_SUB,
-		X1_OP_MUL,   X1_OP_DIVU,  X1_OP_REMU,  X1_OP_AND,    X1_OP_OR,	    X1_OP_XOR,
-		X1_OP_SHL,   X1_OP_SHR,	  X1_OP_SAR,   X1_OP_MIN,    X1_OP_MAX,	    X1_OP_SLT,
-		X1_OP_SLTU,  X1_OP_SEQ,	  X1_OP_SEL,   X1_OP_JMP,    X1_OP_BEQ,	    X1_OP_BNE,
-		X1_OP_BLT,   X1_OP_BGE,	  X1_OP_BLTU,  X1_OP_BGEU,   X1_OP_LOOP,    X1_OP_LOOPI,
-		X1_OP_LDM,   X1_OP_STM,	  X1_OP_LDS,   X1_OP_STS,    X1_OP_STREL,   X1_OP_WAITGE,
-		X1_OP_ATADD, X1_OP_ATMAX, X1_OP_ATMIN, X1_OP_ATAND,  X1_OP_ATOR,    X1_OP_GRIDBAR,
+		X1_OP_NOP,   X1_OP_END,   X1_OP_TRAP,  X1_OP_SYNC,     X1_OP_ADD,   X1_OP_SUB,
+		X1_OP_MUL,   X1_OP_DIVU,  X1_OP_REMU,  X1_OP_AND,      X1_OP_OR,    X1_OP_XOR,
+		X1_OP_SHL,   X1_OP_SHR,   X1_OP_SAR,   X1_OP_MIN,      X1_OP_MAX,   X1_OP_SLT,
+		X1_OP_SLTU,  X1_OP_SEQ,   X1_OP_SEL,   X1_OP_JMP,      X1_OP_BEQ,   X1_OP_BNE,
+		X1_OP_BLT,   X1_OP_BGE,   X1_OP_BLTU,  X1_OP_BGEU,     X1_OP_LOOP,  X1_OP_LOOPI,
+		X1_OP_LDM,   X1_OP_STM,   X1_OP_LDS,   X1_OP_STS,      X1_OP_STREL, X1_OP_WAITGE,
+		X1_OP_ATADD, X1_OP_ATMAX, X1_OP_ATMIN, X1_OP_ATAND,    X1_OP_ATOR,  X1_OP_GRIDBAR,
 		X1_OP_RDCLK, X1_OP_LOAD,  X1_OP_LOAD,  X1_OP_PREFETCH, X1_OP_STORE, X1_OP_STORE,
-		X1_OP_MM,    X1_OP_MM,	  X1_OP_VEC,   X1_OP_VEC,
+		X1_OP_MM,    X1_OP_MM,    X1_OP_VEC,   X1_OP_VEC,
 	};
 	uint32_t n = 1 + fz_below(in, MAX_INSNS - 1), descs = 0;
 	struct x1_insn insn[MAX_INSNS] = {0};
@@ -251,8 +254,9 @@ static void check_untouched(struct t_host *t, const uint8_t *image, uint32_t byt
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t image[X1_MAX_PROGRAM_BYTES];
-	static const uint64_t dvas[8] = {T_UDATA + 8192, T_UHUGE,  T_USYS, T_URO,
-					 T_UDATA + 16380, T_UPROG, T_NONE, T_UHUGE + (8 << 20) - 64};
+	static const uint64_t dvas[8] = {
+		T_UDATA + 8192,  T_UHUGE, T_USYS, T_URO,
+		T_UDATA + 16380, T_UPROG, T_NONE, T_UHUGE + (8 << 20) - 64};
 	struct t_host *t = fz_device();
 	struct fz_in in = {data, size};
 	uint8_t how = fz_u8(&in), grid = fz_u8(&in);
@@ -263,7 +267,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 4)
 		return -1;
 	for (unsigned int i = 0; i < ARGS; i++)
-		args[i] = i < 8	 ? (how & 4 ? fz_address(&in) : dvas[i])
+		args[i] = i < 8    ? (how & 4 ? fz_address(&in) : dvas[i])
 			  : i < 14 ? locals[i - 8]
 				   : i * 64;
 	if (how & 1) {

@@ -12,7 +12,7 @@
 
 #define MAX_STEPS 96
 #define IMAGE_AT  (60ull << 20)
-#define QUEUES	  8
+#define QUEUES    8
 
 static uint32_t image_bytes;
 
@@ -64,8 +64,9 @@ static void commands(struct t_host *t, struct fz_in *in)
 	union x1_cmd *ring = (union x1_cmd *)(t->hbm + t->ring[0]);
 
 	for (unsigned int i = 0; i < 4; i++)
-		ring[fz_u8(in) % 16] = t_cmd_sync(fz_u8(in) % X1_CMD_COUNT, T_KDATA + fz_u8(in) % 8 * 8,
-						  fz_u8(in), fz_u8(in) & 1);
+		ring[fz_u8(in) % 16] = t_cmd_sync(fz_u8(in) % X1_CMD_COUNT,
+						  T_KDATA + fz_u8(in) % 8 * 8, fz_u8(in),
+						  fz_u8(in) & 1);
 }
 
 static void step(struct t_host *t, struct fz_in *in)

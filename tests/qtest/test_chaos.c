@@ -12,7 +12,7 @@
 
 #include "x1_qtest.h"
 
-#define WRITES	4000
+#define WRITES 4000
 
 static uint64_t next(uint64_t *seed)
 {
@@ -69,14 +69,17 @@ static void one_write(struct qt *qt, uint64_t *seed)
 		break;
 	case 4:
 	case 5:
-		qt_write(qt, QT_BAR0 + X1_REGS_BYTES +
-			 next(seed) % X1_NUM_QUEUES * X1_DB_STRIDE_DEFAULT + (next(seed) & 0xc),
+		qt_write(qt,
+			 QT_BAR0 + X1_REGS_BYTES +
+				 next(seed) % X1_NUM_QUEUES * X1_DB_STRIDE_DEFAULT +
+				 (next(seed) & 0xc),
 			 value(seed), size);
 		break;
 	case 6:
 	case 7:
-		qt_write(qt, QT_BAR0 + X1_REG_QUEUE(next(seed) % X1_NUM_QUEUES) +
-			 (next(seed) & 0x7c), value(seed), size);
+		qt_write(qt,
+			 QT_BAR0 + X1_REG_QUEUE(next(seed) % X1_NUM_QUEUES) + (next(seed) & 0x7c),
+			 value(seed), size);
 		break;
 	case 8:
 	case 9:

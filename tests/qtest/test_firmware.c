@@ -175,10 +175,10 @@ static void bad_place(void **state)
 	static const struct {
 		uint32_t lo, hi, size;
 	} places[] = {
-		{0x100800, 0, 0x1000},			/* not on a page */
-		{QT_HBM_BYTES, 0, 0x1000},		/* at the end */
-		{QT_HBM_BYTES - 0x1000, 0, 0x2000},	/* over the end */
-		{0xfffff000, 0xffffffff, 0x2000},	/* around */
+		{0x100800, 0, 0x1000},              /* not on a page */
+		{QT_HBM_BYTES, 0, 0x1000},          /* at the end */
+		{QT_HBM_BYTES - 0x1000, 0, 0x2000}, /* over the end */
+		{0xfffff000, 0xffffffff, 0x2000},   /* around */
 		{0, 1, 0x1000},
 	};
 	struct qt *qt = qt_start("");
@@ -213,7 +213,7 @@ static struct image program(uint32_t insn)
 static void crashes(void **state)
 {
 	struct qt *qt = qt_start("");
-	struct image im = program(0);		/* all zeros is no instruction */
+	struct image im = program(0); /* all zeros is no instruction */
 
 	(void)state;
 	assert_int_equal(qt_boot(qt, im.bytes, im.len), X1_FW_STATE_CRASHED);
@@ -225,7 +225,7 @@ static void crashes(void **state)
 static void hangs(void **state)
 {
 	struct qt *qt = qt_start("");
-	struct image im = program(0x0000006f);	/* j . */
+	struct image im = program(0x0000006f); /* j . */
 
 	(void)state;
 	qt_mem_write(qt, QT_BAR2, im.bytes, im.len);
@@ -276,7 +276,7 @@ int main(void)
 		{bad_version, X1_FW_ERR_HEADER},   {bad_header_bytes, X1_FW_ERR_HEADER},
 		{bad_abi, X1_FW_ERR_ABI},          {bad_load, X1_FW_ERR_LAYOUT},
 		{odd_entry, X1_FW_ERR_LAYOUT},     {entry_outside, X1_FW_ERR_LAYOUT},
-		{bad_size, X1_FW_ERR_LAYOUT},   {flipped_bit, X1_FW_ERR_HASH},
+		{bad_size, X1_FW_ERR_LAYOUT},      {flipped_bit, X1_FW_ERR_HASH},
 		{flipped_hash, X1_FW_ERR_HASH},
 	};
 	const struct CMUnitTest tests[] = {

@@ -13,11 +13,11 @@
 
 #include "x1_qtest.h"
 
-#define CAP_PM		0x01
-#define CAP_EXPRESS	0x10
-#define CAP_MSIX	0x11
-#define EXT_AER		0x0001
-#define EXT_SERIAL	0x0003
+#define CAP_PM      0x01
+#define CAP_EXPRESS 0x10
+#define CAP_MSIX    0x11
+#define EXT_AER     0x0001
+#define EXT_SERIAL  0x0003
 
 static int start(void **state)
 {
@@ -60,13 +60,13 @@ static void capabilities(void **state)
 	assert_int_not_equal(qt_ext_cap(qt, EXT_SERIAL), 0);
 	assert_int_equal((qt_cfg(qt, QT_X1, msix + 2, 2) & 0x7ff) + 1, X1_MSIX_VECTORS);
 	assert_int_equal(qt_cfg(qt, QT_X1, msix + 4, 4) & 7, X1_PCI_BAR_MSIX);
-	assert_true(qt_cfg(qt, QT_X1, express + 4, 4) & 1u << 28);	/* FLR */
+	assert_true(qt_cfg(qt, QT_X1, express + 4, 4) & 1u << 28);                  /* FLR */
 	assert_int_equal(qt_cfg(qt, QT_X1, express + 12, 4) & 0x3ff, 16u << 4 | 5); /* x16 Gen5 */
 }
 
 static void serial_number(void **state)
 {
-	struct qt *qt = qt_start(",serial=81985529216486895");	/* 0x0123456789abcdef */
+	struct qt *qt = qt_start(",serial=81985529216486895"); /* 0x0123456789abcdef */
 	unsigned int cap = qt_ext_cap(qt, EXT_SERIAL);
 
 	(void)state;
@@ -81,10 +81,20 @@ static void serial_number(void **state)
 static void fixed_registers(void **state)
 {
 	static const uint32_t regs[] = {
-		X1_REG_MAGIC, X1_REG_VERSION, X1_REG_NUM_MCUS, X1_REG_HBM_BYTES_LO, X1_REG_STATUS,
-		X1_REG_FW_STATE, X1_REG_FW_VERSION, X1_REG_MBOX_RSP, X1_REG_VM_ROOT_LO,
-		X1_REG_QUEUE(3) + X1_Q_RING_LO, X1_REG_QUEUE(63) + X1_Q_STATE,
-		X1_REG_QUEUE(0) + X1_Q_USER_VM, 0x3ffc, 0xfffc,
+		X1_REG_MAGIC,
+		X1_REG_VERSION,
+		X1_REG_NUM_MCUS,
+		X1_REG_HBM_BYTES_LO,
+		X1_REG_STATUS,
+		X1_REG_FW_STATE,
+		X1_REG_FW_VERSION,
+		X1_REG_MBOX_RSP,
+		X1_REG_VM_ROOT_LO,
+		X1_REG_QUEUE(3) + X1_Q_RING_LO,
+		X1_REG_QUEUE(63) + X1_Q_STATE,
+		X1_REG_QUEUE(0) + X1_Q_USER_VM,
+		0x3ffc,
+		0xfffc,
 	};
 	struct qt *qt = *state;
 
@@ -214,9 +224,9 @@ static void msix(void **state)
 	struct x1_mbox_msg ping = {.op = X1_MBOX_PING, .seq = 1};
 	uint32_t pba = qt_cfg(qt, QT_X1, cap + 8, 4) & ~7u;
 
-	qt_write(qt, QT_BAR4, QT_RAM, 8);		/* vector 0: address */
-	qt_write(qt, QT_BAR4 + 8, 0xcafe, 4);		/* data */
-	qt_write(qt, QT_BAR4 + 12, 1, 4);		/* masked */
+	qt_write(qt, QT_BAR4, QT_RAM, 8);     /* vector 0: address */
+	qt_write(qt, QT_BAR4 + 8, 0xcafe, 4); /* data */
+	qt_write(qt, QT_BAR4 + 12, 1, 4);     /* masked */
 	qt_cfg_set(qt, QT_X1, cap + 2, 0x8000, 2);
 	qt_set(qt, X1_REG_IRQ_ENABLE, X1_IRQ_MBOX);
 	assert_int_equal(qt_boot(qt, image, len), X1_FW_STATE_READY);

@@ -40,7 +40,7 @@ void qc_prepare(struct qt *qt)
 	qc_table(qt, 0, 0, (TABLES + 1 * X1_PT_BYTES) | X1_PTE_VALID);
 	qc_table(qt, 1, 0, (TABLES + 2 * X1_PT_BYTES) | X1_PTE_VALID);
 	qc_table(qt, 2, x1_pt_index(HBM_DVA, 1),
-	      HBM_DVA | X1_PTE_HUGE | X1_PTE_READ | X1_PTE_WRITE | X1_PTE_VALID);
+		 HBM_DVA | X1_PTE_HUGE | X1_PTE_READ | X1_PTE_WRITE | X1_PTE_VALID);
 	qc_table(qt, 2, x1_pt_index(RAM_DVA, 1), (TABLES + 3 * X1_PT_BYTES) | X1_PTE_VALID);
 	qc_table(qt, 2, x1_pt_index(ODD_DVA, 1), (TABLES + 4 * X1_PT_BYTES) | X1_PTE_VALID);
 	qc_table(qt, 2, x1_pt_index(BIG_DVA, 1),
@@ -48,8 +48,9 @@ void qc_prepare(struct qt *qt)
 	qc_table(qt, 2, x1_pt_index(PROG_DVA, 1),
 		 PROG_DVA | X1_PTE_HUGE | X1_PTE_READ | X1_PTE_EXEC | X1_PTE_VALID);
 	for (unsigned int i = 0; i < RAM_PAGES; i++)
-		qc_table(qt, 3, i, (QT_RAM + i * X1_PAGE_SIZE) | X1_PTE_SYSTEM | X1_PTE_READ |
-			       X1_PTE_WRITE | X1_PTE_VALID);
+		qc_table(qt, 3, i,
+			 (QT_RAM + i * X1_PAGE_SIZE) | X1_PTE_SYSTEM | X1_PTE_READ | X1_PTE_WRITE |
+				 X1_PTE_VALID);
 	qc_request(qt, &attach);
 }
 
@@ -57,8 +58,12 @@ struct queue qc_create(struct qt *qt, uint64_t ring)
 {
 	struct x1_mbox_msg msg = {.op = X1_MBOX_QUEUE_CREATE};
 	struct x1_mbox_queue_create args = {
-		.ring_lo = (uint32_t)ring, .ring_log2 = RING_LOG2, .ring_vm = 1, .user_vm = 1,
-		.vector = 1, .queue = X1_MBOX_QUEUE_ANY,
+		.ring_lo = (uint32_t)ring,
+		.ring_log2 = RING_LOG2,
+		.ring_vm = 1,
+		.user_vm = 1,
+		.vector = 1,
+		.queue = X1_MBOX_QUEUE_ANY,
 	};
 
 	memcpy(msg.arg, &args, sizeof(args));
@@ -78,9 +83,12 @@ void qc_submit(struct qt *qt, struct queue *q, const union x1_cmd *cmd)
 void qc_copy(struct qt *qt, struct queue *q, uint64_t dst, uint64_t src, uint64_t bytes)
 {
 	union x1_cmd cmd = {.copy = {
-		.hdr = {.op = X1_CMD_COPY, .tag = 0x77}, .src = src, .dst = dst, .bytes = bytes,
-		.rows = 1,
-	}};
+				    .hdr = {.op = X1_CMD_COPY, .tag = 0x77},
+				    .src = src,
+				    .dst = dst,
+				    .bytes = bytes,
+				    .rows = 1,
+			    }};
 
 	qc_submit(qt, q, &cmd);
 }
@@ -88,8 +96,10 @@ void qc_copy(struct qt *qt, struct queue *q, uint64_t dst, uint64_t src, uint64_
 void qc_fence(struct qt *qt, struct queue *q, uint64_t dva, uint64_t value)
 {
 	union x1_cmd cmd = {.sync = {
-		.hdr = {.op = X1_CMD_FENCE, .flags = X1_FENCE_IRQ}, .addr = dva, .value = value,
-	}};
+				    .hdr = {.op = X1_CMD_FENCE, .flags = X1_FENCE_IRQ},
+				    .addr = dva,
+				    .value = value,
+			    }};
 
 	qc_submit(qt, q, &cmd);
 }
@@ -115,12 +125,12 @@ void qc_program(struct qt *qt, uint32_t off, const struct x1_insn *insns, uint32
 void qc_launch(struct qt *qt, struct queue *q, uint32_t off, uint32_t n, uint32_t grid)
 {
 	union x1_cmd cmd = {.launch = {
-		.hdr = {.op = X1_CMD_LAUNCH, .tag = 0x78},
-		.program = PROG_DVA + off,
-		.program_bytes = n * X1_INSN_BYTES,
-		.num_insns = n,
-		.grid = {grid, 1, 1},
-	}};
+				    .hdr = {.op = X1_CMD_LAUNCH, .tag = 0x78},
+				    .program = PROG_DVA + off,
+				    .program_bytes = n * X1_INSN_BYTES,
+				    .num_insns = n,
+				    .grid = {grid, 1, 1},
+			    }};
 
 	qc_submit(qt, q, &cmd);
 }

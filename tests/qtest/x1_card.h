@@ -13,17 +13,17 @@
 #include "x1_qtest.h"
 
 /* The address space: one huge page of HBM, and pages of system addresses. */
-#define HBM_DVA		0x200000ull		/* at the same offset in HBM */
-#define RAM_DVA		0x400000ull		/* QT_RAM */
-#define RAM_PAGES	32u
-#define ODD_DVA		0x600000ull		/* one page, the test chooses */
-#define TABLES		0x10000ull
-#define RING_LOG2	X1_RING_MIN_LOG2
-#define FENCE_DVA	(HBM_DVA + 0x10000)
-#define DATA_DVA	(HBM_DVA + 0x100000)
-#define MSI_WORD	(QT_RAM + 0x100000)
-#define BIG_DVA		0x800000ull		/* a huge page of HBM, at the same offset */
-#define PROG_DVA	0xa00000ull		/* one to run from, too */
+#define HBM_DVA   0x200000ull /* at the same offset in HBM */
+#define RAM_DVA   0x400000ull /* QT_RAM */
+#define RAM_PAGES 32u
+#define ODD_DVA   0x600000ull /* one page, the test chooses */
+#define TABLES    0x10000ull
+#define RING_LOG2 X1_RING_MIN_LOG2
+#define FENCE_DVA (HBM_DVA + 0x10000)
+#define DATA_DVA  (HBM_DVA + 0x100000)
+#define MSI_WORD  (QT_RAM + 0x100000)
+#define BIG_DVA   0x800000ull /* a huge page of HBM, at the same offset */
+#define PROG_DVA  0xa00000ull /* one to run from, too */
 
 struct queue {
 	uint32_t id;

@@ -21,9 +21,9 @@
 
 #include "x1_qtest.h"
 
-#define ECAM		0xb0000000ull
-#define PCIEXBAR	0x60		/* of the q35 host bridge */
-#define ANSWER_SECONDS	60
+#define ECAM           0xb0000000ull
+#define PCIEXBAR       0x60 /* of the q35 host bridge */
+#define ANSWER_SECONDS 60
 
 /* ---- the process ---- */
 
@@ -39,10 +39,18 @@ static void exec_qemu(int qtest, int qmp, int err_fd, const struct qt_opt *opt)
 {
 	char qemu[4096], bios[4096], device[512], qt_dev[64], qmp_dev[64];
 	const char *args[48] = {
-		qemu, "-L", bios, "-M", "q35", "-accel", "qtest", "-m", "128M", "-nodefaults",
-		"-display", "none", "-qtest-log", "/dev/null", "-chardev", qt_dev, "-qtest",
-		"chardev:qt", "-chardev", qmp_dev, "-mon", "chardev=qm,mode=control", "-device",
-		"pcie-root-port,id=rp,chassis=1,addr=4,pref64-reserve=1G",
+		qemu,         "-L",
+		bios,         "-M",
+		"q35",        "-accel",
+		"qtest",      "-m",
+		"128M",       "-nodefaults",
+		"-display",   "none",
+		"-qtest-log", "/dev/null",
+		"-chardev",   qt_dev,
+		"-qtest",     "chardev:qt",
+		"-chardev",   qmp_dev,
+		"-mon",       "chardev=qm,mode=control",
+		"-device",    "pcie-root-port,id=rp,chassis=1,addr=4,pref64-reserve=1G",
 	};
 	unsigned int n = 0;
 
@@ -167,7 +175,8 @@ static const char *answer(struct qt *qt)
 			ssize_t n = recv(qt->fd, qt->buf + qt->have, sizeof(qt->buf) - qt->have, 0);
 
 			if (n <= 0)
-				fail_msg("no answer from QEMU: %s", n ? strerror(errno) : "it ended");
+				fail_msg("no answer from QEMU: %s",
+					 n ? strerror(errno) : "it ended");
 			qt->have += (size_t)n;
 		}
 		*end = 0;
@@ -231,7 +240,8 @@ void qt_mem_read(struct qt *qt, uint64_t addr, void *buf, size_t len)
 {
 	for (size_t at = 0; at < len;) {
 		size_t n = len - at < 1024 ? len - at : 1024;
-		const char *hex = ask(qt, "read 0x%llx 0x%zx\n", (unsigned long long)addr + at, n) + 3;
+		const char *hex = ask(qt, "read 0x%llx 0x%zx\n", (unsigned long long)addr + at, n) +
+				  3;
 
 		for (size_t i = 0; i < n; i++)
 			assert_int_equal(sscanf(hex + 2 * i, "%2hhx", (uint8_t *)buf + at + i), 1);
@@ -254,13 +264,14 @@ static const char *qmp_answer(struct qt *qt)
 			memcpy(qt->qmp_line, qt->qmp_buf, len);
 			qt->qmp_have -= len;
 			memmove(qt->qmp_buf, end + 1, qt->qmp_have);
-			answer = strstr(qt->qmp_line, "\"return\"") || strstr(qt->qmp_line, "\"error\"");
+			answer = strstr(qt->qmp_line, "\"return\"") ||
+				 strstr(qt->qmp_line, "\"error\"");
 			if (answer)
 				return qt->qmp_line;
 			continue;
 		}
-		got = recv(qt->qmp, qt->qmp_buf + qt->qmp_have,
-			   sizeof(qt->qmp_buf) - qt->qmp_have, 0);
+		got = recv(qt->qmp, qt->qmp_buf + qt->qmp_have, sizeof(qt->qmp_buf) - qt->qmp_have,
+			   0);
 		if (got <= 0)
 			fail_msg("no answer from the monitor");
 		qt->qmp_have += (size_t)got;
@@ -292,16 +303,20 @@ void qt_qmp(struct qt *qt, const char *command)
 
 bool qt_prop(struct qt *qt, const char *name, const char *value)
 {
-	return !strstr(qt_qmp_ask(qt, "{\"execute\":\"qom-set\",\"arguments\":{\"path\":"
+	return !strstr(qt_qmp_ask(qt,
+				  "{\"execute\":\"qom-set\",\"arguments\":{\"path\":"
 				  "\"/machine/peripheral/x1\",\"property\":\"%s\","
-				  "\"value\":%s}}", name, value),
+				  "\"value\":%s}}",
+				  name, value),
 		       "\"error\"");
 }
 
 long long qt_prop_get(struct qt *qt, const char *name)
 {
-	const char *said = qt_qmp_ask(qt, "{\"execute\":\"qom-get\",\"arguments\":{\"path\":"
-				      "\"/machine/peripheral/x1\",\"property\":\"%s\"}}", name);
+	const char *said = qt_qmp_ask(qt,
+				      "{\"execute\":\"qom-get\",\"arguments\":{\"path\":"
+				      "\"/machine/peripheral/x1\",\"property\":\"%s\"}}",
+				      name);
 	const char *at = strstr(said, "\"return\":");
 
 	if (!at)
@@ -311,8 +326,10 @@ long long qt_prop_get(struct qt *qt, const char *name)
 
 void qt_hmp(struct qt *qt, const char *line, const char *says)
 {
-	const char *said = qt_qmp_ask(qt, "{\"execute\":\"human-monitor-command\",\"arguments\":"
-				      "{\"command-line\":\"%s\"}}", line);
+	const char *said = qt_qmp_ask(qt,
+				      "{\"execute\":\"human-monitor-command\",\"arguments\":"
+				      "{\"command-line\":\"%s\"}}",
+				      line);
 
 	if (!strstr(said, says))
 		fail_msg("%s: %s", line, said);
@@ -330,8 +347,7 @@ uint32_t qt_cfg(struct qt *qt, enum qt_func func, unsigned int reg, unsigned int
 	return (uint32_t)qt_read(qt, cfg_addr(func, reg), size);
 }
 
-void qt_cfg_set(struct qt *qt, enum qt_func func, unsigned int reg, uint32_t val,
-		unsigned int size)
+void qt_cfg_set(struct qt *qt, enum qt_func func, unsigned int reg, uint32_t val, unsigned int size)
 {
 	qt_write(qt, cfg_addr(func, reg), val, size);
 }
@@ -367,9 +383,9 @@ void qt_enable(struct qt *qt)
 	/* The host bridge's window on configuration space: through the ports. */
 	ask(qt, "outl 0xcf8 0x%x\n", 0x80000000u | PCIEXBAR);
 	ask(qt, "outl 0xcfc 0x%llx\n", ECAM | 1);
-	qt_cfg_set(qt, QT_PORT, 0x18, 0x00010100, 4);	/* buses 0, 1, 1 */
-	qt_cfg_set(qt, QT_PORT, 0x20, 0xe1f0e000, 4);	/* memory e000_0000..e1ff_ffff */
-	qt_cfg_set(qt, QT_PORT, 0x24, 0xfff10001, 4);	/* prefetchable 8_0000_0000.. */
+	qt_cfg_set(qt, QT_PORT, 0x18, 0x00010100, 4); /* buses 0, 1, 1 */
+	qt_cfg_set(qt, QT_PORT, 0x20, 0xe1f0e000, 4); /* memory e000_0000..e1ff_ffff */
+	qt_cfg_set(qt, QT_PORT, 0x24, 0xfff10001, 4); /* prefetchable 8_0000_0000.. */
 	qt_cfg_set(qt, QT_PORT, 0x28, QT_BAR2 >> 32, 4);
 	qt_cfg_set(qt, QT_PORT, 0x2c, QT_BAR2 >> 32, 4);
 	qt_cfg_set(qt, QT_PORT, 0x04, 0x0006, 2);
@@ -378,7 +394,7 @@ void qt_enable(struct qt *qt)
 	qt_cfg_set(qt, QT_X1, 0x18, (uint32_t)QT_BAR2, 4);
 	qt_cfg_set(qt, QT_X1, 0x1c, QT_BAR2 >> 32, 4);
 	qt_cfg_set(qt, QT_X1, 0x20, (uint32_t)QT_BAR4, 4);
-	qt_cfg_set(qt, QT_X1, 0x04, 0x0006, 2);		/* memory, bus master */
+	qt_cfg_set(qt, QT_X1, 0x04, 0x0006, 2); /* memory, bus master */
 }
 
 struct qt *qt_start_opt(const struct qt_opt *opt)

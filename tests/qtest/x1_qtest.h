@@ -16,16 +16,16 @@
 #include "x1/x1_regs.h"
 
 /* Where the test puts the BARs, and RAM that it uses. */
-#define QT_BAR0		0xe0000000ull
-#define QT_BAR4		0xe1000000ull
-#define QT_BAR2		0x800000000ull
-#define QT_RAM		0x4000000ull
-#define QT_RAM_BYTES	0x8000000ull
-#define QT_HBM_BYTES	0x4000000ull
+#define QT_BAR0      0xe0000000ull
+#define QT_BAR4      0xe1000000ull
+#define QT_BAR2      0x800000000ull
+#define QT_RAM       0x4000000ull
+#define QT_RAM_BYTES 0x8000000ull
+#define QT_HBM_BYTES 0x4000000ull
 
 struct qt {
 	pid_t pid;
-	int fd;		/* qtest */
+	int fd; /* qtest */
 	int qmp;
 	char buf[8192];
 	size_t have;
@@ -36,11 +36,11 @@ struct qt {
 #define QT_EXTRA 8
 
 struct qt_opt {
-	const char *props;		/* more properties of the X1 (",x=y") */
-	const char *iommu;		/* "intel-iommu,…" or NULL */
-	bool empty;			/* nothing in the root port's slot yet */
-	bool incoming;			/* extra has -incoming: its state comes from elsewhere */
-	const char *extra[QT_EXTRA];	/* more arguments of QEMU */
+	const char *props;           /* more properties of the X1 (",x=y") */
+	const char *iommu;           /* "intel-iommu,…" or NULL */
+	bool empty;                  /* nothing in the root port's slot yet */
+	bool incoming;               /* extra has -incoming: its state comes from elsewhere */
+	const char *extra[QT_EXTRA]; /* more arguments of QEMU */
 };
 
 struct qt *qt_start_opt(const struct qt_opt *opt);
@@ -74,7 +74,10 @@ static inline void qt_set(struct qt *qt, uint32_t reg, uint32_t val)
 }
 
 /* Configuration space of the X1 (dev) or of its root port. */
-enum qt_func { QT_PORT, QT_X1 };
+enum qt_func {
+	QT_PORT,
+	QT_X1
+};
 uint32_t qt_cfg(struct qt *qt, enum qt_func func, unsigned int reg, unsigned int size);
 void qt_cfg_set(struct qt *qt, enum qt_func func, unsigned int reg, uint32_t val,
 		unsigned int size);

@@ -11,14 +11,14 @@
 
 #include "x1_int.h"
 
-#define BATCH      64            /* commands before other queues get a turn */
-#define PIECE      (1ull << 20)  /* bytes of COPY and FILL between looks */
-#define WAIT_FIRST 2000ull       /* ns between two looks at a WAIT's value */
+#define BATCH      64           /* commands before other queues get a turn */
+#define PIECE      (1ull << 20) /* bytes of COPY and FILL between looks */
+#define WAIT_FIRST 2000ull      /* ns between two looks at a WAIT's value */
 #define WAIT_MAX   200000ull
 #define EXTENT_MAX (1ull << 30)
 
 enum outcome {
-	DONE,   /* functionally complete */
+	DONE, /* functionally complete */
 	FAULT,
 	LEAVE,  /* told to stop: the command goes on later */
 	WAIT,   /* not satisfied */
@@ -191,8 +191,8 @@ static enum outcome check_launch(struct x1_queue *q, const struct x1_cmd_launch 
 		return bad(q, rec, X1_FAULT_BAD_COMMAND, c->reserved ? c->reserved : c->grid_dva);
 	if (c->program % 64 || !c->program_bytes || c->program_bytes > X1_MAX_PROGRAM_BYTES ||
 	    c->program_bytes % X1_INSN_BYTES)
-		return bad(q, rec, X1_FAULT_BAD_PROGRAM, c->program % 64 ? c->program :
-							 c->program_bytes);
+		return bad(q, rec, X1_FAULT_BAD_PROGRAM,
+			   c->program % 64 ? c->program : c->program_bytes);
 	if (!c->num_insns || c->num_insns > c->program_bytes / X1_INSN_BYTES)
 		return bad(q, rec, X1_FAULT_BAD_PROGRAM, c->num_insns);
 	if (c->num_args > X1_MAX_ARGS)
@@ -236,8 +236,8 @@ static enum outcome exec_launch(struct x1_worker *w, struct x1_queue *q, struct 
 	if (!healthy || (coop && total > healthy)) {
 		x1_unlock(core);
 		x1_prog_put(prog);
-		return healthy ? bad(q, rec, X1_FAULT_GRID, total) :
-				 bad(q, rec, X1_FAULT_NO_MCU, 0);
+		return healthy ? bad(q, rec, X1_FAULT_GRID, total)
+			       : bad(q, rec, X1_FAULT_NO_MCU, 0);
 	}
 	if (w->epoch != core->epoch || (coop && total > core->coop_free)) {
 		bool leave = w->epoch != core->epoch;
@@ -416,10 +416,12 @@ static enum outcome exec_copy(struct x1_worker *w, struct x1_queue *q, struct x1
 		if (x1_mem_quiesce(&w->mem))
 			return LEAVE;
 		if (fill)
-			n = fill_piece(w, f, f->dst + q->copy_row * (uint64_t)f->pitch + q->copy_off,
+			n = fill_piece(w, f,
+				       f->dst + q->copy_row * (uint64_t)f->pitch + q->copy_off,
 				       q->copy_off, left, rec);
 		else
-			n = copy_piece(w, c->src + q->copy_row * (uint64_t)c->src_pitch + q->copy_off,
+			n = copy_piece(w,
+				       c->src + q->copy_row * (uint64_t)c->src_pitch + q->copy_off,
 				       c->dst + q->copy_row * (uint64_t)c->dst_pitch + q->copy_off,
 				       left, rec);
 		if (!n)
@@ -744,7 +746,8 @@ static bool after(struct x1_worker *w, struct x1_queue *q, enum outcome out,
 
 			if (at != X1_NEVER)
 				x1_tm_post(core, (struct x1_tm_op){.kind = X1_TM_WAIT_UNTIL,
-								   .queue = q->id, .a = at});
+								   .queue = q->id,
+								   .a = at});
 		}
 		if (tc->sync)
 			q->front = X1_FRONT_SYNC;

@@ -12,8 +12,8 @@
 
 #include "x1_int.h"
 
-#define MIN_HBM  X1_HUGE_SIZE
-#define MAX_HBM  (1ull << 40)
+#define MIN_HBM    X1_HUGE_SIZE
+#define MAX_HBM    (1ull << 40)
 #define AMBIENT_MC 35000.0
 
 uint64_t x1_now_ns(void)
@@ -469,15 +469,17 @@ static void zero_hbm(struct x1_core *core)
 {
 	const uint64_t present = 1ull << 63, swapped = 1ull << 62, shared = 1ull << 61;
 	uint64_t pages = core->cfg.hbm_bytes / X1_PAGE_SIZE, map[512];
-	int fd = sysconf(_SC_PAGESIZE) == X1_PAGE_SIZE ?
-			 open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1;
+	int fd = sysconf(_SC_PAGESIZE) == X1_PAGE_SIZE
+			 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+			 : -1;
 	bool scan = fd < 0;
 
 	for (uint64_t p = 0; p < pages; p += 512) {
 		uint64_t n = x1_min64(512, pages - p);
 		off_t at = (off_t)(((uintptr_t)core->hbm / X1_PAGE_SIZE + p) * sizeof(map[0]));
 
-		if (!scan && pread(fd, map, n * sizeof(map[0]), at) != (ssize_t)(n * sizeof(map[0])))
+		if (!scan &&
+		    pread(fd, map, n * sizeof(map[0]), at) != (ssize_t)(n * sizeof(map[0])))
 			scan = true;
 		for (uint64_t i = 0; i < n; i++) {
 			if (!scan && map[i] & present && map[i] & shared) {

@@ -14,11 +14,11 @@
 
 #include "x1_int.h"
 
-#define MAX_PARKED  16
-#define MAX_POOL    16
-#define SPIN_NS     20000ull  /* before an idle worker sleeps */
-#define POLL_FIRST  2000ull   /* ns between two looks at parked work-groups */
-#define POLL_MAX    200000ull
+#define MAX_PARKED 16
+#define MAX_POOL   16
+#define SPIN_NS    20000ull /* before an idle worker sleeps */
+#define POLL_FIRST 2000ull  /* ns between two looks at parked work-groups */
+#define POLL_MAX   200000ull
 
 /* ---- storage ---- */
 
@@ -520,7 +520,8 @@ static enum task pick(struct x1_core *core, struct x1_queue **out, uint64_t *pol
 				mine |= l & -l;
 		left &= ~mine;
 		order = mine & ~0ull << core->turn[p];
-		for (unsigned int half = 0; half < 2; half++, order = mine & ~(~0ull << core->turn[p]))
+		for (unsigned int half = 0; half < 2;
+		     half++, order = mine & ~(~0ull << core->turn[p]))
 			for (; order; order &= order - 1) {
 				struct x1_queue *q = &core->queue[__builtin_ctzll(order)];
 				enum task t = look(core, q, now, poll);

@@ -67,14 +67,22 @@ static void update_irq(struct x1_mgmt *m)
 static uint32_t own_read(struct x1_mgmt *m, uint32_t addr)
 {
 	switch (addr) {
-	case X1_MC_MTIME_LO: return (uint32_t)mtime(m);
-	case X1_MC_MTIME_HI: return (uint32_t)(mtime(m) >> 32);
-	case X1_MC_MTIMECMP_LO: return (uint32_t)m->mtimecmp;
-	case X1_MC_MTIMECMP_HI: return (uint32_t)(m->mtimecmp >> 32);
-	case X1_MC_IRQ_PENDING: return m->irq;
-	case X1_MC_BIST: return m->bist;
-	case X1_MC_BOOT_REASON: return m->reason;
-	default: return 0;
+	case X1_MC_MTIME_LO:
+		return (uint32_t)mtime(m);
+	case X1_MC_MTIME_HI:
+		return (uint32_t)(mtime(m) >> 32);
+	case X1_MC_MTIMECMP_LO:
+		return (uint32_t)m->mtimecmp;
+	case X1_MC_MTIMECMP_HI:
+		return (uint32_t)(m->mtimecmp >> 32);
+	case X1_MC_IRQ_PENDING:
+		return m->irq;
+	case X1_MC_BIST:
+		return m->bist;
+	case X1_MC_BOOT_REASON:
+		return m->reason;
+	default:
+		return 0;
 	}
 }
 
@@ -378,8 +386,9 @@ static void run(struct x1_mgmt *m)
 	x1_lock(core);
 	if (m->run_gen != m->gen || !m->running)
 		return;
-	if (m->trial && (stop == X1_RV_DEAD || m->fallback ||
-			 x1_now_ns() - m->boot_ns > X1_FW_CHECKIN_MS * X1_NS_PER_MS) &&
+	if (m->trial &&
+	    (stop == X1_RV_DEAD || m->fallback ||
+	     x1_now_ns() - m->boot_ns > X1_FW_CHECKIN_MS * X1_NS_PER_MS) &&
 	    fall_back(m))
 		return;
 	if (m->crash) {
@@ -555,8 +564,8 @@ static void image_load(struct image *im, struct x1_in *in)
 void x1_mgmt_save(struct x1_core *core, struct x1_out *o)
 {
 	struct x1_mgmt *m = core->mgmt;
-	const bool flags[] = {m->boot,	m->running, m->update, m->hung,
-			      m->trial, m->fallback, m->crash, m->frozen};
+	const bool flags[] = {m->boot,  m->running,  m->update, m->hung,
+			      m->trial, m->fallback, m->crash,  m->frozen};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		x1_put_u32(o, flags[i]);
@@ -577,7 +586,7 @@ void x1_mgmt_save(struct x1_core *core, struct x1_out *o)
 void x1_mgmt_load(struct x1_core *core, struct x1_in *in)
 {
 	struct x1_mgmt *m = core->mgmt;
-	bool *const flags[] = {&m->boot,  &m->running,	&m->update, &m->hung,
+	bool *const flags[] = {&m->boot,  &m->running,  &m->update, &m->hung,
 			       &m->trial, &m->fallback, &m->crash,  &m->frozen};
 	uint64_t time;
 

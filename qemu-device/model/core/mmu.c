@@ -9,9 +9,9 @@
 
 #include "x1_int.h"
 
-#define DVA_LIMIT     (1ull << X1_DVA_BITS)
-#define DIRTY_WINDOW  (2ull << 20)
-#define TRACE_MAX     (256ull << 20) /* bytes of one work-group's trace */
+#define DVA_LIMIT    (1ull << X1_DVA_BITS)
+#define DIRTY_WINDOW (2ull << 20)
+#define TRACE_MAX    (256ull << 20) /* bytes of one work-group's trace */
 
 void x1_mem_init(struct x1_mem *mem, struct x1_worker *w)
 {
@@ -163,8 +163,8 @@ static uint32_t fill(struct x1_mem *mem, uint64_t dva, uint64_t pte, unsigned in
 	return X1_FAULT_NONE;
 }
 
-static uint32_t lookup(struct x1_mem *mem, uint64_t dva, enum x1_access access,
-		       struct x1_tlb **out, unsigned int *shift)
+static uint32_t lookup(struct x1_mem *mem, uint64_t dva, enum x1_access access, struct x1_tlb **out,
+		       unsigned int *shift)
 {
 	static const uint32_t need[] = {
 		[X1_ACCESS_READ] = X1_PTE_READ,
@@ -337,8 +337,7 @@ static int transfer(struct x1_mem *mem, uint64_t dva, void *buf, uint64_t len,
 	return 0;
 }
 
-int x1_mem_read(struct x1_mem *mem, uint64_t dva, void *buf, uint64_t len,
-		struct x1_fault_rec *rec)
+int x1_mem_read(struct x1_mem *mem, uint64_t dva, void *buf, uint64_t len, struct x1_fault_rec *rec)
 {
 	return transfer(mem, dva, buf, len, X1_ACCESS_READ, rec);
 }

@@ -375,8 +375,10 @@ void x1_queue_op(struct x1_queue *q, uint32_t op, bool mc)
 static uint64_t *cfg_pair(struct x1_queue *q, uint32_t reg)
 {
 	switch (reg & ~4u) {
-	case X1_Q_RING_LO: return &q->cfg.ring;
-	case X1_Q_BUDGET_LO: return &q->cfg.budget;
+	case X1_Q_RING_LO:
+		return &q->cfg.ring;
+	case X1_Q_BUDGET_LO:
+		return &q->cfg.budget;
 	}
 	return NULL;
 }
@@ -387,13 +389,20 @@ _Static_assert(!(X1_Q_RING_LO & 4) && !(X1_Q_BUDGET_LO & 4), "aligned pairs");
 static uint32_t *cfg_word(struct x1_queue *q, uint32_t reg)
 {
 	switch (reg) {
-	case X1_Q_RING_LOG2: return &q->cfg.ring_log2;
-	case X1_Q_RING_VM: return &q->cfg.ring_vm;
-	case X1_Q_USER_VM: return &q->cfg.user_vm;
-	case X1_Q_PRIORITY: return &q->cfg.priority;
-	case X1_Q_MCU_FIRST: return &q->cfg.mcu_first;
-	case X1_Q_MCU_COUNT: return &q->cfg.mcu_count;
-	case X1_Q_VECTOR: return &q->cfg.vector;
+	case X1_Q_RING_LOG2:
+		return &q->cfg.ring_log2;
+	case X1_Q_RING_VM:
+		return &q->cfg.ring_vm;
+	case X1_Q_USER_VM:
+		return &q->cfg.user_vm;
+	case X1_Q_PRIORITY:
+		return &q->cfg.priority;
+	case X1_Q_MCU_FIRST:
+		return &q->cfg.mcu_first;
+	case X1_Q_MCU_COUNT:
+		return &q->cfg.mcu_count;
+	case X1_Q_VECTOR:
+		return &q->cfg.vector;
 	}
 	return NULL;
 }
@@ -406,23 +415,40 @@ uint32_t x1_queue_reg_read(struct x1_queue *q, uint32_t reg)
 	uint32_t *word;
 
 	switch (reg) {
-	case X1_Q_STATE: return q->state;
-	case X1_Q_RPTR: return q->rptr;
-	case X1_Q_WPTR: return q->wptr;
-	case X1_Q_PROGRESS_LO: return LO(progress);
-	case X1_Q_PROGRESS_HI: return HI(progress);
-	case X1_Q_CYCLES_LO: return LO(q->cycles);
-	case X1_Q_CYCLES_HI: return HI(q->cycles);
-	case X1_Q_FAULT_INFO: return q->fault_info;
-	case X1_Q_FAULT_ADDR_LO: return faulted ? LO(q->fault.addr) : 0;
-	case X1_Q_FAULT_ADDR_HI: return faulted ? HI(q->fault.addr) : 0;
-	case X1_Q_FAULT_VM: return faulted ? q->fault.vm : 0;
-	case X1_Q_FAULT_PC: return faulted ? q->fault.pc : 0;
-	case X1_Q_FAULT_TAG: return faulted ? q->fault.tag : 0;
-	case X1_Q_FAULT_WG: return faulted ? q->fault.wg : 0;
-	case X1_Q_LATE: return q->late;
-	case X1_Q_RPTR_ADDR_LO: return LO(q->cfg.rptr_addr);
-	case X1_Q_RPTR_ADDR_HI: return HI(q->cfg.rptr_addr);
+	case X1_Q_STATE:
+		return q->state;
+	case X1_Q_RPTR:
+		return q->rptr;
+	case X1_Q_WPTR:
+		return q->wptr;
+	case X1_Q_PROGRESS_LO:
+		return LO(progress);
+	case X1_Q_PROGRESS_HI:
+		return HI(progress);
+	case X1_Q_CYCLES_LO:
+		return LO(q->cycles);
+	case X1_Q_CYCLES_HI:
+		return HI(q->cycles);
+	case X1_Q_FAULT_INFO:
+		return q->fault_info;
+	case X1_Q_FAULT_ADDR_LO:
+		return faulted ? LO(q->fault.addr) : 0;
+	case X1_Q_FAULT_ADDR_HI:
+		return faulted ? HI(q->fault.addr) : 0;
+	case X1_Q_FAULT_VM:
+		return faulted ? q->fault.vm : 0;
+	case X1_Q_FAULT_PC:
+		return faulted ? q->fault.pc : 0;
+	case X1_Q_FAULT_TAG:
+		return faulted ? q->fault.tag : 0;
+	case X1_Q_FAULT_WG:
+		return faulted ? q->fault.wg : 0;
+	case X1_Q_LATE:
+		return q->late;
+	case X1_Q_RPTR_ADDR_LO:
+		return LO(q->cfg.rptr_addr);
+	case X1_Q_RPTR_ADDR_HI:
+		return HI(q->cfg.rptr_addr);
 	}
 	pair = cfg_pair(q, reg);
 	if (pair)

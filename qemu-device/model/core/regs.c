@@ -8,9 +8,9 @@
 #include "x1_int.h"
 
 enum access {
-	RO,   /* nobody writes */
-	RW,   /* host and management core */
-	MC,   /* management core only */
+	RO, /* nobody writes */
+	RW, /* host and management core */
+	MC, /* management core only */
 };
 
 struct reg {
@@ -36,37 +36,65 @@ static uint32_t read_ident(struct x1_core *core, uint32_t off)
 	const struct x1_core_config *c = &core->cfg;
 
 	switch (off) {
-	case X1_REG_MAGIC: return X1_MAGIC;
-	case X1_REG_VERSION: return X1_VERSION;
-	case X1_REG_NUM_QUEUES: return X1_NUM_QUEUES;
-	case X1_REG_NUM_VMS: return X1_NUM_VMS;
+	case X1_REG_MAGIC:
+		return X1_MAGIC;
+	case X1_REG_VERSION:
+		return X1_VERSION;
+	case X1_REG_NUM_QUEUES:
+		return X1_NUM_QUEUES;
+	case X1_REG_NUM_VMS:
+		return X1_NUM_VMS;
 	case X1_REG_FORMATS:
 		/* Those of MATRIX: FP32 to INT4 are the first of the enumeration. */
 		return (1u << (X1_FMT_INT4 + 1)) - 1;
-	case X1_REG_SCALES: return (1u << X1_SCALE_COUNT) - 1;
-	case X1_REG_SPARSITIES: return (1u << X1_SPARSE_COUNT) - 1;
-	case X1_REG_FEATURES: return c->timing ? X1_FEATURE_TIMING : 0;
-	case X1_REG_DB_OFFSET: return X1_REGS_BYTES;
-	case X1_REG_DB_STRIDE: return X1_DB_STRIDE_DEFAULT;
-	case X1_REG_SPAD_BYTES: return X1_SPAD_BYTES;
-	case X1_REG_ACC_BYTES: return X1_ACC_BYTES;
-	case X1_REG_NUM_MCUS: return c->mcus;
-	case X1_REG_L2_BYTES: return c->l2_bytes;
-	case X1_REG_HBM_BYTES_LO: return LO(c->hbm_bytes);
-	case X1_REG_HBM_BYTES_HI: return HI(c->hbm_bytes);
-	case X1_REG_APERTURE_LO: return LO(c->aperture_bytes);
-	case X1_REG_APERTURE_HI: return HI(c->aperture_bytes);
-	case X1_REG_CLOCK_HZ_LO: return LO(c->clock_hz);
-	case X1_REG_CLOCK_HZ_HI: return HI(c->clock_hz);
-	case X1_REG_HBM_BW: return c->hbm_bw;
-	case X1_REG_L2_BW: return c->l2_bw;
-	case X1_REG_PCIE_BW: return c->pcie_bw;
-	case X1_REG_HBM_LATENCY: return c->hbm_latency;
-	case X1_REG_L2_LATENCY: return c->l2_latency;
-	case X1_REG_PCIE_LATENCY: return c->pcie_latency;
-	case X1_REG_SERIAL_LO: return LO(c->serial);
-	case X1_REG_SERIAL_HI: return HI(c->serial);
-	default: return 0;
+	case X1_REG_SCALES:
+		return (1u << X1_SCALE_COUNT) - 1;
+	case X1_REG_SPARSITIES:
+		return (1u << X1_SPARSE_COUNT) - 1;
+	case X1_REG_FEATURES:
+		return c->timing ? X1_FEATURE_TIMING : 0;
+	case X1_REG_DB_OFFSET:
+		return X1_REGS_BYTES;
+	case X1_REG_DB_STRIDE:
+		return X1_DB_STRIDE_DEFAULT;
+	case X1_REG_SPAD_BYTES:
+		return X1_SPAD_BYTES;
+	case X1_REG_ACC_BYTES:
+		return X1_ACC_BYTES;
+	case X1_REG_NUM_MCUS:
+		return c->mcus;
+	case X1_REG_L2_BYTES:
+		return c->l2_bytes;
+	case X1_REG_HBM_BYTES_LO:
+		return LO(c->hbm_bytes);
+	case X1_REG_HBM_BYTES_HI:
+		return HI(c->hbm_bytes);
+	case X1_REG_APERTURE_LO:
+		return LO(c->aperture_bytes);
+	case X1_REG_APERTURE_HI:
+		return HI(c->aperture_bytes);
+	case X1_REG_CLOCK_HZ_LO:
+		return LO(c->clock_hz);
+	case X1_REG_CLOCK_HZ_HI:
+		return HI(c->clock_hz);
+	case X1_REG_HBM_BW:
+		return c->hbm_bw;
+	case X1_REG_L2_BW:
+		return c->l2_bw;
+	case X1_REG_PCIE_BW:
+		return c->pcie_bw;
+	case X1_REG_HBM_LATENCY:
+		return c->hbm_latency;
+	case X1_REG_L2_LATENCY:
+		return c->l2_latency;
+	case X1_REG_PCIE_LATENCY:
+		return c->pcie_latency;
+	case X1_REG_SERIAL_LO:
+		return LO(c->serial);
+	case X1_REG_SERIAL_HI:
+		return HI(c->serial);
+	default:
+		return 0;
 	}
 }
 
@@ -276,12 +304,18 @@ static void write_mbox_status(struct x1_core *core, uint32_t off, uint32_t val)
 static uint32_t read_inv(struct x1_core *core, uint32_t off)
 {
 	switch (off) {
-	case X1_REG_INV_ADDR_LO: return LO(core->inv_addr);
-	case X1_REG_INV_ADDR_HI: return HI(core->inv_addr);
-	case X1_REG_INV_LEN_LO: return LO(core->inv_len);
-	case X1_REG_INV_LEN_HI: return HI(core->inv_len);
-	case X1_REG_INV_FREE: return X1_INVAL_DEPTH - core->inv_count;
-	default: return 0;
+	case X1_REG_INV_ADDR_LO:
+		return LO(core->inv_addr);
+	case X1_REG_INV_ADDR_HI:
+		return HI(core->inv_addr);
+	case X1_REG_INV_LEN_LO:
+		return LO(core->inv_len);
+	case X1_REG_INV_LEN_HI:
+		return HI(core->inv_len);
+	case X1_REG_INV_FREE:
+		return X1_INVAL_DEPTH - core->inv_count;
+	default:
+		return 0;
 	}
 }
 
@@ -355,15 +389,24 @@ static uint32_t read_telemetry(struct x1_core *core, uint32_t off)
 
 	x1_telemetry_sample(core, x1_now_ns());
 	switch (off) {
-	case X1_REG_TEMP_MC: return (uint32_t)core->temp_mc;
-	case X1_REG_POWER_MW: return x1_power_scaled(core).package_mw;
-	case X1_REG_CORE_POWER_MW: return x1_power_scaled(core).core_mw;
-	case X1_REG_UTIL_PERMILLE: return core->power.util_permille;
-	case X1_REG_ENERGY_CORE_LO: return LO(core_uj);
-	case X1_REG_ENERGY_CORE_HI: return HI(core_uj);
-	case X1_REG_ENERGY_PKG_LO: return LO(pkg_uj);
-	case X1_REG_ENERGY_PKG_HI: return HI(pkg_uj);
-	default: return 0;
+	case X1_REG_TEMP_MC:
+		return (uint32_t)core->temp_mc;
+	case X1_REG_POWER_MW:
+		return x1_power_scaled(core).package_mw;
+	case X1_REG_CORE_POWER_MW:
+		return x1_power_scaled(core).core_mw;
+	case X1_REG_UTIL_PERMILLE:
+		return core->power.util_permille;
+	case X1_REG_ENERGY_CORE_LO:
+		return LO(core_uj);
+	case X1_REG_ENERGY_CORE_HI:
+		return HI(core_uj);
+	case X1_REG_ENERGY_PKG_LO:
+		return LO(pkg_uj);
+	case X1_REG_ENERGY_PKG_HI:
+		return HI(pkg_uj);
+	default:
+		return 0;
 	}
 }
 
@@ -419,9 +462,15 @@ static uint32_t read_mcu_perf(struct x1_core *core, uint32_t off)
 		return 0;
 	x1_time_mcu_perf(core->time, core->mcu_perf_index, &p);
 	switch (off & ~4u) {
-	case X1_REG_MCU_PERF_WGS: v = p.work_groups; break;
-	case X1_REG_MCU_PERF_CYCLES: v = p.cycles; break;
-	default: v = p.busy[(off - X1_REG_MCU_PERF_BUSY(0)) / 8]; break;
+	case X1_REG_MCU_PERF_WGS:
+		v = p.work_groups;
+		break;
+	case X1_REG_MCU_PERF_CYCLES:
+		v = p.cycles;
+		break;
+	default:
+		v = p.busy[(off - X1_REG_MCU_PERF_BUSY(0)) / 8];
+		break;
 	}
 	return off & 4 ? HI(v) : LO(v);
 }
@@ -506,17 +555,43 @@ static const struct reg table[] = {
 	{.off = X1_REG_MCU_INDEX, .access = RW, .write = write_mcu_index, FIELD(mcu_index)},
 	{.off = X1_REG_MCU_HEALTH, .access = MC, .read = read_health, .write = write_health},
 	{.off = X1_REG_MCU_HEALTHY, .access = RO, FIELD(num_healthy)},
-	{.off = X1_REG_TL_ADDR_LO, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_ADDR_HI, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
+	{.off = X1_REG_TL_ADDR_LO,
+	 .access = RW,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_TL_ADDR_HI,
+	 .access = RW,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
 	{.off = X1_REG_TL_LOG2, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
 	{.off = X1_REG_TL_MASK, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_HEAD_LO, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_HEAD_HI, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_TAIL_LO, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_TAIL_HI, .access = RW, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_LOST_LO, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_TL_LOST_HI, .access = RO, .read = x1_timeline_read, .write = x1_timeline_write},
-	{.off = X1_REG_MCU_PERF_INDEX, .access = RW, .write = write_mcu_perf_index,
+	{.off = X1_REG_TL_HEAD_LO,
+	 .access = RO,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_TL_HEAD_HI,
+	 .access = RO,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_TL_TAIL_LO,
+	 .access = RW,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_TL_TAIL_HI,
+	 .access = RW,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_TL_LOST_LO,
+	 .access = RO,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_TL_LOST_HI,
+	 .access = RO,
+	 .read = x1_timeline_read,
+	 .write = x1_timeline_write},
+	{.off = X1_REG_MCU_PERF_INDEX,
+	 .access = RW,
+	 .write = write_mcu_perf_index,
 	 FIELD(mcu_perf_index)},
 	{.off = X1_REG_GATE_LO, .access = RW, .read = read_gate, .write = write_gate},
 	{.off = X1_REG_GATE_HI, .access = RW, .read = read_gate, .write = write_gate},
@@ -591,10 +666,14 @@ static uint32_t doorbell_read(struct x1_core *core, uint64_t off)
 	uint32_t reg = (off - X1_REGS_BYTES) % X1_DB_STRIDE_DEFAULT;
 
 	switch (reg) {
-	case X1_DB_WPTR: return q->wptr;
-	case X1_DB_ARRIVAL_LO: return LO(q->db_arrival);
-	case X1_DB_ARRIVAL_HI: return HI(q->db_arrival);
-	default: return 0;
+	case X1_DB_WPTR:
+		return q->wptr;
+	case X1_DB_ARRIVAL_LO:
+		return LO(q->db_arrival);
+	case X1_DB_ARRIVAL_HI:
+		return HI(q->db_arrival);
+	default:
+		return 0;
 	}
 }
 

@@ -80,8 +80,7 @@ static void words(struct x1_core *core, struct x1_out *o, struct x1_in *in)
 		&core->mbox_busy,     &core->inv_vm,          &core->inv_done,
 		&core->vm_index,      &core->vm_ctrl,         &core->mcu_index,
 		&core->ecc_corrected, &core->ecc_uncorrected, &core->latch_time_hi,
-		&core->fw_dump_index,
-		&core->mcu_perf_index,
+		&core->fw_dump_index, &core->mcu_perf_index,
 	};
 	uint64_t *const w64[] = {
 		&core->qfence,        &core->qevent,   &core->gate,         &core->fw_addr,

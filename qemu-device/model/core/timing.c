@@ -117,8 +117,8 @@ void x1_tm_submit(struct x1_queue *q, struct x1_tcmd *tc)
 
 static void log_fence(struct x1_core *core, uint64_t key, uint64_t value, uint64_t end)
 {
-	core->fence_log[core->fence_next++ % X1_FENCE_LOG] =
-		(struct x1_fence_seen){key, value, end};
+	core->fence_log[core->fence_next++ % X1_FENCE_LOG] = (struct x1_fence_seen){key, value,
+										    end};
 }
 
 uint64_t x1_tm_fence_time(struct x1_core *core, uint64_t key, uint64_t value)
@@ -405,7 +405,8 @@ void x1_tm_pump(struct x1_worker *w)
 	if (!core->cfg.timing)
 		return;
 	x1_lock(core);
-	if (core->tm_busy || atomic_load(&core->rest) || (!core->tm_len && !core->tm_reset && !core->tm_needed)) {
+	if (core->tm_busy || atomic_load(&core->rest) ||
+	    (!core->tm_len && !core->tm_reset && !core->tm_needed)) {
 		x1_unlock(core);
 		return;
 	}

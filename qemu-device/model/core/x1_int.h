@@ -38,9 +38,9 @@ enum x1_where {
 };
 
 struct x1_tlb {
-	uint64_t key; /* vm and page number, plus 1; 0 = empty */
-	uint8_t *ptr; /* of the page; NULL: system memory without mapping */
-	uint64_t bus; /* bus address of a system page */
+	uint64_t key;   /* vm and page number, plus 1; 0 = empty */
+	uint8_t *ptr;   /* of the page; NULL: system memory without mapping */
+	uint64_t bus;   /* bus address of a system page */
 	uint32_t flags; /* X1_PTE_* of the leaf */
 };
 
@@ -68,10 +68,10 @@ struct x1_unit_run {
 	struct x1_wg *wg;
 	uint64_t vm_gen; /* of core->vm_gen when the storage was last used */
 	uint32_t index;
-	uint32_t round;         /* of the launch's poll rounds */
+	uint32_t round; /* of the launch's poll rounds */
 	uint32_t mcu;
-	size_t trace_len;       /* when it parked */
-	struct x1_trace trace;  /* timing=off: counts only */
+	size_t trace_len;      /* when it parked */
+	struct x1_trace trace; /* timing=off: counts only */
 	struct x1_unit_run *next;
 };
 
@@ -79,10 +79,10 @@ struct x1_worker {
 	struct x1_core *core;
 	pthread_t thread;
 	unsigned int id;
-	_Atomic int where;      /* enum x1_where */
-	bool busy;              /* in the midst of a task; under the lock */
-	_Atomic uint64_t seen;  /* invalidation generation acknowledged */
-	uint64_t epoch;         /* of the device when the running task was picked */
+	_Atomic int where;        /* enum x1_where */
+	bool busy;                /* in the midst of a task; under the lock */
+	_Atomic uint64_t seen;    /* invalidation generation acknowledged */
+	uint64_t epoch;           /* of the device when the running task was picked */
 	struct x1_unit_run *unit; /* spare storage */
 	struct x1_mem mem;
 	uint8_t bounce[64 << 10];
@@ -104,10 +104,10 @@ struct x1_prog {
 struct x1_tcmd {
 	struct x1_time_cmd t; /* first */
 	struct x1_tcmd *next;
-	uint32_t gen;       /* of the queue */
-	bool ring;          /* retires a ring entry */
-	bool sync;          /* the queue's front end waits for it */
-	uint32_t ring_idx;  /* RPTR after it */
+	uint32_t gen;      /* of the queue */
+	bool ring;         /* retires a ring entry */
+	bool sync;         /* the queue's front end waits for it */
+	uint32_t ring_idx; /* RPTR after it */
 	uint32_t op, flags, tag, vm;
 	uint64_t addr, value;
 	struct x1_trace one; /* LAUNCH of a single work-group */
@@ -126,12 +126,12 @@ struct x1_launch {
 	uint32_t tag;
 	uint32_t total, next, running, parked, done;
 	uint32_t coop_reserved;
-	uint32_t first_mcu, num_mcus; /* partition */
+	uint32_t first_mcu, num_mcus;     /* partition */
 	struct x1_unit_run *parked_list;  /* rising index */
 	struct x1_unit_run *stopped_list; /* rising index, to run at once */
-	uint32_t round;      /* parked work-groups of an older round are polled */
+	uint32_t round;                   /* parked work-groups of an older round are polled */
 	bool round_progress;
-	bool stalled;        /* a whole round went by and nothing moved */
+	bool stalled; /* a whole round went by and nothing moved */
 	uint64_t next_poll, backoff;
 	_Atomic uint64_t trace_bytes;
 	struct x1_launch *free_next;
@@ -176,7 +176,7 @@ struct x1_queue {
 	enum x1_front front;
 	uint32_t fetched; /* ring index of the command after cur */
 	union x1_cmd cur;
-	bool cur_call;          /* cur came through CALL */
+	bool cur_call; /* cur came through CALL */
 	uint64_t call_dva;
 	uint32_t call_left;
 	uint32_t call_tag;
@@ -184,9 +184,9 @@ struct x1_queue {
 	union x1_cmd fbuf[X1_FETCH_BATCH];
 	uint32_t fb_pos, fb_len;
 	uint32_t rptr_written;
-	bool rptr_busy;     /* a thread writes it back */
-	uint64_t wait_key;  /* WAIT: its memory word, see x1_mem_word() */
-	bool wait_hit;      /* a fence reached it while a worker was looking */
+	bool rptr_busy;    /* a thread writes it back */
+	uint64_t wait_key; /* WAIT: its memory word, see x1_mem_word() */
+	bool wait_hit;     /* a fence reached it while a worker was looking */
 	struct x1_launch *launch;
 	struct x1_tcmd *held;
 	uint64_t next_poll, backoff; /* WAIT */
@@ -197,8 +197,8 @@ struct x1_queue {
 	uint64_t *stamps; /* per ring slot; timing=on */
 	uint64_t arrival; /* of cur */
 	uint64_t last_fence;
-	bool expected;    /* as told to the event model */
-	bool lapsed;      /* its expectation expired */
+	bool expected; /* as told to the event model */
+	bool lapsed;   /* its expectation expired */
 	uint64_t lapse_progress, lapse_since;
 	uint32_t in_model;
 	struct x1_perf perf_begin;
@@ -215,7 +215,12 @@ struct x1_inval {
 
 /* What other threads ask of the event model's present owner, in order. */
 enum x1_tm_kind {
-	X1_TM_SUBMIT, X1_TM_EXPECT, X1_TM_UNEXPECT, X1_TM_DROP, X1_TM_INVAL, X1_TM_HEALTH,
+	X1_TM_SUBMIT,
+	X1_TM_EXPECT,
+	X1_TM_UNEXPECT,
+	X1_TM_DROP,
+	X1_TM_INVAL,
+	X1_TM_HEALTH,
 	X1_TM_WAIT_UNTIL,
 };
 
@@ -237,13 +242,13 @@ struct x1_bad_page {
 struct x1_injected {
 	_Atomic int64_t stuck, wrong; /* MCU, -1 = none */
 	_Atomic uint32_t dma, irq;    /* how many are still to come */
-	int64_t temp_mc;	      /* -1 = none */
+	int64_t temp_mc;              /* -1 = none */
 	_Atomic uint32_t num_bad;
 	struct x1_bad_page bad[X1_MAX_BAD_PAGES];
 };
 
 struct x1_fence_seen {
-	uint64_t key;  /* of the memory word */
+	uint64_t key; /* of the memory word */
 	uint64_t value, time;
 };
 
@@ -292,7 +297,7 @@ struct x1_core {
 	unsigned int num_pool;
 	struct x1_launch *launch_pool;
 	struct x1_launch *launch_dead; /* to be finished without the lock */
-	uint32_t coop_free; /* MCUs that cooperative grids may take */
+	uint32_t coop_free;            /* MCUs that cooperative grids may take */
 
 	/* registers */
 	uint32_t irq_pending, irq_enable, coalesce;
@@ -315,7 +320,7 @@ struct x1_core {
 	struct x1_power_now power;
 	uint32_t idle_mw; /* package power with nothing running */
 	uint64_t power_stamp;
-	uint32_t throttle; /* X1_REG_THROTTLE */
+	uint32_t throttle;                       /* X1_REG_THROTTLE */
 	uint64_t time_base_ns, time_base_cycles; /* device time when it last changed */
 	double temp_mc;
 	uint64_t temp_stamp;
@@ -481,7 +486,7 @@ uint64_t x1_inval_bump(struct x1_core *core);
 uint64_t x1_inval_acked(struct x1_core *core);
 
 /* ---- timing.c ---- */
-struct x1_tcmd *x1_tcmd_get(struct x1_core *core);  /* lock held */
+struct x1_tcmd *x1_tcmd_get(struct x1_core *core);          /* lock held */
 void x1_tcmd_put(struct x1_core *core, struct x1_tcmd *tc); /* lock held */
 /* Append to the owner's list. Lock held. */
 void x1_tm_post(struct x1_core *core, struct x1_tm_op op);
@@ -498,13 +503,13 @@ void x1_retire_sync(struct x1_worker *w, struct x1_queue *q, struct x1_tcmd *tc,
 /* Bookkeeping of a retired command. Lock held. */
 void x1_retire(struct x1_queue *q, bool ring, uint32_t ring_idx);
 uint64_t x1_tm_fence_time(struct x1_core *core, uint64_t key, uint64_t value);
-uint64_t x1_tm_lapse(struct x1_core *core, uint64_t now); /* lock held */
+uint64_t x1_tm_lapse(struct x1_core *core, uint64_t now);     /* lock held */
 void x1_telemetry_sample(struct x1_core *core, uint64_t now); /* lock held */
 /* The last window's power at the present clock. Lock held. */
 struct x1_power_now x1_power_scaled(const struct x1_core *core);
-uint64_t x1_clock_now_hz(const struct x1_core *core);         /* lock held */
-uint64_t x1_device_time_ns(struct x1_core *core);             /* lock held */
-void x1_set_throttle(struct x1_core *core, uint32_t steps);   /* lock held */
+uint64_t x1_clock_now_hz(const struct x1_core *core);       /* lock held */
+uint64_t x1_device_time_ns(struct x1_core *core);           /* lock held */
+void x1_set_throttle(struct x1_core *core, uint32_t steps); /* lock held */
 uint64_t x1_clock(void *core);
 
 /* ---- timeline.c (lock held) ---- */

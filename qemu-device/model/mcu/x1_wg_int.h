@@ -51,13 +51,13 @@ struct x1_wg {
 	bool acc_used;
 	struct x1_equeue queue[X1_ENGINE_COUNT]; /* [X1_ENGINE_SEQ] unused */
 	struct x1_mm_ws *ws;
-	float *tmp;    /* X1_WG_TMP_FLOATS */
+	float *tmp; /* X1_WG_TMP_FLOATS */
 	uint8_t *acc_storage;
 	uint8_t *spad; /* X1_SPAD_BYTES */
 	uint8_t *acc;  /* X1_ACC_BYTES */
 };
 
-#define X1_VEC_CHUNK	 4096u /* elements converted at a time */
+#define X1_VEC_CHUNK     4096u /* elements converted at a time */
 #define X1_WG_TMP_FLOATS (2 * X1_VEC_MAX_ROW)
 
 /*

@@ -147,8 +147,8 @@ uint32_t x1_vec_reduce(unsigned int op, const float *a, size_t n);
 
 /* INT32, wrapping, for the ops that have it; sources an op does not take may be NULL. */
 bool x1_vec_has_int(unsigned int op);
-void x1_vec_int(unsigned int op, int32_t *dst, const int32_t *a, const int32_t *b,
-		const int32_t *c, size_t n);
+void x1_vec_int(unsigned int op, int32_t *dst, const int32_t *a, const int32_t *b, const int32_t *c,
+		size_t n);
 int32_t x1_vec_reduce_int(unsigned int op, const int32_t *a, size_t n);
 
 /* FP32 bits of the largest magnitude of flushed values; a NaN is above all. */

@@ -234,7 +234,8 @@ static bool csr_read(struct x1_rv *rv, uint32_t csr, uint32_t *v)
 /* A written counter holds that value for the next instruction: one is added before it. */
 static void set_counter(uint64_t *counter, bool high, uint32_t v)
 {
-	uint64_t now = high ? (uint32_t)*counter | (uint64_t)v << 32 : (*counter & ~0xffffffffull) | v;
+	uint64_t now = high ? (uint32_t)*counter | (uint64_t)v << 32
+			    : (*counter & ~0xffffffffull) | v;
 
 	*counter = now - 1;
 }

@@ -34,8 +34,8 @@ struct x1_rv_state {
 	uint32_t pc;
 	uint32_t mstatus, mie, mip, mtvec, mscratch, mepc, mcause, mtval;
 	uint64_t cycle, instret;
-	uint32_t wfi;  /* stopped in WFI */
-	uint32_t dead; /* trapped with mtvec in no memory or in a trap handler: halted */
+	uint32_t wfi;        /* stopped in WFI */
+	uint32_t dead;       /* trapped with mtvec in no memory or in a trap handler: halted */
 	uint32_t handling;   /* between a trap and MRET */
 	uint32_t trap_x[32]; /* registers at the last exception, for a crash dump */
 };

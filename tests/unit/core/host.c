@@ -36,8 +36,8 @@ static int sys_write(void *host, uint64_t addr, const void *buf, uint64_t len)
 	if (sys_range(t, addr, len))
 		return -EFAULT;
 	if (len == 8 && addr % 8 == 0)
-		__atomic_store_n((uint64_t *)(t->sys + (addr - T_SYS_BASE)),
-				 *(const uint64_t *)buf, __ATOMIC_RELEASE);
+		__atomic_store_n((uint64_t *)(t->sys + (addr - T_SYS_BASE)), *(const uint64_t *)buf,
+				 __ATOMIC_RELEASE);
 	else
 		memcpy(t->sys + (addr - T_SYS_BASE), buf, len);
 	return 0;
@@ -349,20 +349,27 @@ void t_sync(struct t_host *t, uint32_t q)
 union x1_cmd t_cmd_sync(uint32_t op, uint64_t addr, uint64_t value, uint32_t flags)
 {
 	return (union x1_cmd){.sync = {.hdr = {.op = op, .flags = flags, .tag = 0x5000 + op},
-				       .addr = addr, .value = value}};
+				       .addr = addr,
+				       .value = value}};
 }
 
 union x1_cmd t_cmd_copy(uint64_t src, uint64_t dst, uint64_t bytes)
 {
-	return (union x1_cmd){.copy = {.hdr = {.op = X1_CMD_COPY, .tag = 7}, .src = src,
-				       .dst = dst, .bytes = bytes, .rows = 1}};
+	return (union x1_cmd){.copy = {.hdr = {.op = X1_CMD_COPY, .tag = 7},
+				       .src = src,
+				       .dst = dst,
+				       .bytes = bytes,
+				       .rows = 1}};
 }
 
 union x1_cmd t_cmd_fill(uint64_t dst, uint64_t bytes, uint64_t pattern, uint32_t pattern_bytes)
 {
-	return (union x1_cmd){.fill = {.hdr = {.op = X1_CMD_FILL, .tag = 8}, .dst = dst,
-				       .bytes = bytes, .pattern = pattern,
-				       .pattern_bytes = pattern_bytes, .rows = 1}};
+	return (union x1_cmd){.fill = {.hdr = {.op = X1_CMD_FILL, .tag = 8},
+				       .dst = dst,
+				       .bytes = bytes,
+				       .pattern = pattern,
+				       .pattern_bytes = pattern_bytes,
+				       .rows = 1}};
 }
 
 union x1_cmd t_cmd_launch(uint64_t program, uint32_t insns, uint32_t grid)
@@ -370,13 +377,14 @@ union x1_cmd t_cmd_launch(uint64_t program, uint32_t insns, uint32_t grid)
 	return (union x1_cmd){.launch = {.hdr = {.op = X1_CMD_LAUNCH, .tag = 9},
 					 .program = program,
 					 .program_bytes = insns * X1_INSN_BYTES,
-					 .num_insns = insns, .grid = {grid, 1, 1}}};
+					 .num_insns = insns,
+					 .grid = {grid, 1, 1}}};
 }
 
 union x1_cmd t_cmd_call(uint64_t addr, uint32_t count)
 {
-	return (union x1_cmd){.call = {.hdr = {.op = X1_CMD_CALL, .tag = 10}, .addr = addr,
-				       .count = count}};
+	return (union x1_cmd){
+		.call = {.hdr = {.op = X1_CMD_CALL, .tag = 10}, .addr = addr, .count = count}};
 }
 
 union x1_cmd t_cmd_plain(uint32_t op, uint32_t flags)

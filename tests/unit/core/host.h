@@ -15,22 +15,22 @@
 
 #include "core/x1_int.h"
 
-#define T_HBM	   (64ull << 20)
+#define T_HBM      (64ull << 20)
 #define T_SYS_BASE 0x100000000ull
-#define T_SYS	   (8ull << 20)
+#define T_SYS      (8ull << 20)
 
 /* DVAs and VMs that t_new() sets up. */
-#define T_KVM	 1u
-#define T_UVM	 2u
-#define T_RING(q) (0x10000000ull + (q) * 0x100000ull) /* ring VM */
-#define T_KDATA	 0x20000000ull /* ring VM, read-write, 1 MiB HBM */
-#define T_UDATA	 0x40000000ull /* user VM, read-write, 8 MiB HBM, 4 KiB pages */
-#define T_UHUGE	 0x80000000ull /* user VM, read-write, 8 MiB HBM, 2 MiB pages */
-#define T_USYS	 0xc0000000ull /* user VM, system memory, 4 MiB */
-#define T_KSYS	 0x30000000ull /* ring VM, system memory, last MiB of it */
-#define T_UPROG	 0x50000000ull /* user VM, execute, 1 MiB */
-#define T_URO	 0x60000000ull /* user VM, read-only, 1 MiB */
-#define T_NONE	 0x70000000ull /* nothing there */
+#define T_KVM     1u
+#define T_UVM     2u
+#define T_RING(q) (0x10000000ull + (q)*0x100000ull) /* ring VM */
+#define T_KDATA   0x20000000ull                     /* ring VM, read-write, 1 MiB HBM */
+#define T_UDATA   0x40000000ull /* user VM, read-write, 8 MiB HBM, 4 KiB pages */
+#define T_UHUGE   0x80000000ull /* user VM, read-write, 8 MiB HBM, 2 MiB pages */
+#define T_USYS    0xc0000000ull /* user VM, system memory, 4 MiB */
+#define T_KSYS    0x30000000ull /* ring VM, system memory, last MiB of it */
+#define T_UPROG   0x50000000ull /* user VM, execute, 1 MiB */
+#define T_URO     0x60000000ull /* user VM, read-only, 1 MiB */
+#define T_NONE    0x70000000ull /* nothing there */
 
 struct t_host {
 	struct x1_core *core;
@@ -40,11 +40,11 @@ struct t_host {
 	uint64_t udata, uhuge, uprog, uro, kdata, ring[X1_NUM_QUEUES]; /* HBM offsets */
 	uint32_t wptr[X1_NUM_QUEUES], log2[X1_NUM_QUEUES];
 	_Atomic uint32_t raised[X1_MSIX_VECTORS];
-	_Atomic bool no_map;	 /* sys_map says -ENOTSUP */
-	_Atomic bool dma_error;	 /* the bus refuses */
-	_Atomic bool block;	 /* sys_read blocks */
+	_Atomic bool no_map;    /* sys_map says -ENOTSUP */
+	_Atomic bool dma_error; /* the bus refuses */
+	_Atomic bool block;     /* sys_read blocks */
 	_Atomic bool blocked;
-	_Atomic int maps;	 /* mappings the core holds */
+	_Atomic int maps; /* mappings the core holds */
 	_Atomic uint64_t dirty_bytes;
 	_Atomic int threads;
 };
@@ -95,6 +95,6 @@ union x1_cmd t_cmd_plain(uint32_t op, uint32_t flags);
 uint64_t t_prog(struct t_host *t, uint32_t off, const struct x1_insn *insns, uint32_t n);
 
 #define T_FAULT_CODE(t, q) X1_FAULT_INFO_CODE(t_q(t, q, X1_Q_FAULT_INFO))
-#define T_WAIT_MS 60000
+#define T_WAIT_MS          60000
 
 #endif

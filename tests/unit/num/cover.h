@@ -13,7 +13,7 @@
 #include "num/x1_num.h"
 
 static const char *const format_names[X1_FMT_COUNT] = {
-	"FP32", "TF32", "BF16", "FP16", "E4M3",	 "E5M2", "E3M2",
+	"FP32", "TF32", "BF16", "FP16", "E4M3",  "E5M2", "E3M2",
 	"E2M3", "E2M1", "INT8", "INT4", "INT32", "E8M0",
 };
 

@@ -19,7 +19,7 @@
 #include "path.h"
 
 #define SWEEP_STEP 50021u
-#define BULK	   4096u
+#define BULK       4096u
 
 static const enum x1_format floats[] = {
 	X1_FMT_FP32, X1_FMT_TF32, X1_FMT_BF16, X1_FMT_FP16, X1_FMT_E4M3,
@@ -189,8 +189,7 @@ static void test_boundaries(void **state)
 		int reach = t.count > 40000 ? 1 : 3;
 
 		for (uint32_t c = 0; c < t.count; c++) {
-			double next = c + 1 < t.count ? t.value[c + 1]
-						      : 2 * top - t.value[c - 1];
+			double next = c + 1 < t.count ? t.value[c + 1] : 2 * top - t.value[c - 1];
 
 			convert_around(&t, (float)t.value[c], reach);
 			convert_around(&t, (float)(t.value[c] + (next - t.value[c]) / 2), reach);
@@ -337,8 +336,8 @@ static void test_integers(void **state)
 /* Integers to integers: all INT8 and INT4, and INT32 saturated or cut. */
 static void test_int_to_int(void **state)
 {
-	static const int32_t in[] = {0, 1, -1, 7, 8, -8, -9, 127, 128, -128, -129, INT32_MAX,
-				     INT32_MIN};
+	static const int32_t in[] = {0,   1,   -1,   7,    8,         -8,       -9,
+				     127, 128, -128, -129, INT32_MAX, INT32_MIN};
 	static const uint8_t sat8[] = {0, 1, 255, 7, 8, 248, 247, 127, 127, 128, 128, 127, 128};
 	static const uint8_t cut4[] = {0, 1, 15, 7, 8, 8, 7, 15, 0, 0, 15, 15, 0};
 	uint8_t out[16];
@@ -368,9 +367,11 @@ static void test_e8m0(void **state)
 	(void)state;
 	for (uint32_t e = 1; e < 255; e++) {
 		for (uint32_t sign = 0; sign < 2; sign++) {
-			assert_int_equal(x1_encode(X1_FMT_E8M0, f32(sign << 31 | e << 23), true), e);
-			assert_int_equal(x1_encode(X1_FMT_E8M0,
-						   f32(sign << 31 | e << 23 | 0x7fffff), true), e);
+			assert_int_equal(x1_encode(X1_FMT_E8M0, f32(sign << 31 | e << 23), true),
+					 e);
+			assert_int_equal(
+				x1_encode(X1_FMT_E8M0, f32(sign << 31 | e << 23 | 0x7fffff), true),
+				e);
 		}
 	}
 	assert_int_equal(x1_encode(X1_FMT_E8M0, 0, true), 0);

@@ -288,8 +288,8 @@ static void make_sparse(enum x1_sparsity s, uint32_t rows, uint32_t stored)
 			for (uint32_t b = 0; b < shapes[s].bits; b++) {
 				uint32_t bit = i * shapes[s].bits + b;
 
-				meta[r * META_STRIDE + bit / 8] |=
-					(uint8_t)((at >> b & 1) << bit % 8);
+				meta[r * META_STRIDE + bit / 8] |= (uint8_t)((at >> b & 1)
+									     << bit % 8);
 			}
 		}
 	}
@@ -309,13 +309,14 @@ static void fill_dense(struct operand *d, const struct x1_mm_operand *o, enum x1
 				at |= (uint32_t)(meta[r * META_STRIDE + bit / 8] >> bit % 8 & 1)
 				      << b;
 			}
-			d->dense[r][i / shapes[s].kept * shapes[s].group + at] = element(d, o, r, i);
+			d->dense[r][i / shapes[s].kept * shapes[s].group + at] = element(d, o, r,
+											 i);
 		}
 	}
 }
 
-static void check(struct x1_mm_ws *ws, enum x1_format fa, enum x1_format fb,
-		  enum x1_scale_mode sa, enum x1_scale_mode sb, enum x1_sparsity s, int mode)
+static void check(struct x1_mm_ws *ws, enum x1_format fa, enum x1_format fb, enum x1_scale_mode sa,
+		  enum x1_scale_mode sb, enum x1_sparsity s, int mode)
 {
 	uint32_t m = 1 + rnd() % 14, n = 1 + rnd() % MAX_ROWS;
 	bool nv_only = (!sa || sa == X1_SCALE_NV16) && (!sb || sb == X1_SCALE_NV16) && (sa || sb);
