@@ -137,7 +137,7 @@ TEST_F(query, bad_input)
 	}
 	EXPECT_EQ(-EFAULT, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, (void *)BAD_POINTER));
 	/* One beyond the driver's last ioctl. */
-	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_SUBMIT + 1,
+	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_WAIT_VALUE + 1,
 							 uint32_t), &none));
 	EXPECT_EQ(0, util_usable());
 }

@@ -2,11 +2,29 @@
 # SPDX-License-Identifier: MIT
 # In the guest: siliflow.ko as a user meets it. Device node by udev, loading and
 # unloading, unbinding, removal, and firmware that is missing or damaged.
-pci=$(basename "$(dirname "$(grep -ls '^0x120000' /sys/bus/pci/devices/*/class | head -n 1)")")
+mapfile -t cards < <(grep -ls '^0x120000' /sys/bus/pci/devices/*/class | xargs -n 1 dirname | xargs -n 1 basename)
+pci=${cards[0]}
 sys=/sys/bus/pci/devices/$pci
 image=/lib/firmware/siliflow/x1-fw.bin
 kept=$(mktemp)
 number=0
+
+# The other cards stay without a driver meanwhile, so that this one is sili0.
+alone() {
+	local card
+	modprobe -r siliflow
+	for card in "${cards[@]:1}"; do echo none >"/sys/bus/pci/devices/$card/driver_override"; done
+	modprobe siliflow && udevadm settle --timeout=10
+}
+
+together() {
+	local card
+	for card in "${cards[@]:1}"; do
+		echo >"/sys/bus/pci/devices/$card/driver_override"
+		echo "$card" >/sys/bus/pci/drivers_probe
+	done
+	udevadm settle --timeout=10
+}
 
 check() {
 	local name=$1
@@ -112,6 +130,7 @@ restored() {
 }
 
 cp "$image" "$kept"
+alone
 echo "1..11"
 check "device node: group and mode by udev" node
 check "load and unload, five times" reload
@@ -124,4 +143,5 @@ check "firmware of another ABI" wrong_abi
 check "empty firmware" empty
 check "no firmware" missing
 check "good firmware again" restored
+together
 rm -f "$kept"
