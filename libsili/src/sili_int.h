@@ -170,6 +170,16 @@ int sili_fail(char *err, size_t err_len, int code, const char *fmt, ...)
 
 #define SILI_KEY_WORDS 64
 
+/* Word 0 of a key: the family of kernels. */
+enum sili_key_family {
+	SILI_KEY_GEMM = 1,
+	SILI_KEY_ELTWISE = 2,
+	SILI_KEY_MLP = 3,
+	SILI_KEY_CONV = 32,
+	SILI_KEY_WINDOW,
+	SILI_KEY_ATTENTION,
+};
+
 struct sili_key {
 	uint64_t word[SILI_KEY_WORDS];
 };

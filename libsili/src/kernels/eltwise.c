@@ -177,7 +177,8 @@ SILI_EXPORT int sili_eltwise(struct sili_device *dev, const struct sili_eltwise 
 		return ret;
 	if (!max)
 		return -ENOSPC;
-	key = (struct sili_key){.word = {2, (uint64_t)op->rows << 32 | op->cols, op->op,
+	key = (struct sili_key){.word = {SILI_KEY_ELTWISE, (uint64_t)op->rows << 32 | op->cols,
+					 op->op,
 					 (uint64_t)op->dst_fmt << 16 | (uint64_t)op->a_fmt << 8 |
 						 (s.binary ? op->b_fmt : 0),
 					 op->b_row}};

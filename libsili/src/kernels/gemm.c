@@ -32,7 +32,7 @@ static bool scale_takes(enum x1_scale_mode mode, enum x1_format fmt)
 }
 
 /* What MATRIX takes: the manual's REQ-NUM-010. */
-static bool formats_ok(const struct sili_info *info, const struct sili_gemm *g)
+bool gemm_formats_ok(const struct sili_info *info, const struct sili_gemm *g)
 {
 	enum x1_format a = g->a_fmt, b = g->b_fmt;
 
@@ -52,7 +52,7 @@ static bool formats_ok(const struct sili_info *info, const struct sili_gemm *g)
 	       (!g->sparsity || sili_sparse_k(g->sparsity, g->k));
 }
 
-static bool c_format_ok(enum x1_format fmt)
+bool gemm_out_format_ok(enum x1_format fmt)
 {
 	return x1_format_bits(fmt) && fmt != X1_FMT_E8M0;
 }
@@ -95,6 +95,15 @@ static int check_groups(struct sili_gemm *g)
 	return 0;
 }
 
+void gemm_defaults(struct sili_gemm *g)
+{
+	if (g->scale == 0.0f)
+		g->scale = 1.0f;
+	if (g->out_scale == 0.0f)
+		g->out_scale = 1.0f;
+	g->prefetch = sili_prefetch_mode(g->prefetch);
+}
+
 /* Defaults filled in, limits checked. */
 static int normalise(const struct sili_info *info, const struct sili_gemm *in, struct sili_gemm *g)
 {
@@ -106,8 +115,8 @@ static int normalise(const struct sili_info *info, const struct sili_gemm *in, s
 	if (!g->m || !g->n || !g->k || g->k > X1_MM_MAX_K || g->m > INT32_MAX || g->n > INT32_MAX ||
 	    sili_act_op(g->act) < 0)
 		return -EINVAL;
-	if (!formats_ok(info, g) || !c_format_ok(g->c_fmt) ||
-	    (g->residual && !c_format_ok(g->residual_fmt)))
+	if (!gemm_formats_ok(info, g) || !gemm_out_format_ok(g->c_fmt) ||
+	    (g->residual && !gemm_out_format_ok(g->residual_fmt)))
 		return -EINVAL;
 	/* Rows of C and of the residual are whole bytes. */
 	if ((uint64_t)g->n * x1_format_bits(g->c_fmt) % 8 ||
@@ -121,11 +130,7 @@ static int normalise(const struct sili_info *info, const struct sili_gemm *in, s
 	ret = check_groups(g);
 	if (ret)
 		return ret;
-	if (g->scale == 0.0f)
-		g->scale = 1.0f;
-	if (g->out_scale == 0.0f)
-		g->out_scale = 1.0f;
-	g->prefetch = sili_prefetch_mode(g->prefetch);
+	gemm_defaults(g);
 	return 0;
 }
 
@@ -140,12 +145,12 @@ static uint32_t bits_of(float f)
 }
 
 /* All of the request that the program depends on: not the addresses. */
-static struct sili_key gemm_key(const struct sili_gemm *g)
+struct sili_key gemm_key(const struct sili_gemm *g)
 {
 	return (struct sili_key){
 		.word =
 			{
-				1,
+				SILI_KEY_GEMM,
 				(uint64_t)g->m << 32 | g->n,
 				(uint64_t)g->k << 32 | g->batch,
 				(uint64_t)g->a_fmt << 24 | (uint64_t)g->b_fmt << 16 |
@@ -222,28 +227,38 @@ static uint32_t k_step(const struct sili_gemm *g, uint32_t rate)
 	return step > least ? step : least;
 }
 
-static int make(struct sili_device *dev, const struct sili_gemm *g, const struct sili_key *key,
-		const struct sili_kernel **out)
+void gemm_describe(struct gemm_plan *pl, const struct sili_gemm *g)
 {
-	struct gemm_plan *pl = calloc(1, sizeof(*pl));
 	uint32_t ra = x1_format_rate(g->a_fmt), rb = x1_format_rate(g->b_fmt);
+
+	*pl = (struct gemm_plan){
+		.g = *g,
+		.a = operand(g, false),
+		.b = operand(g, true),
+		/* With block scales the sums of integers are FP32. */
+		.ints = x1_format_is_int(g->a_fmt) && !g->a_scale_mode && !g->b_scale_mode,
+		.vec = g->scale != 1.0f || g->out_scale != 1.0f || g->bias || g->row_scale ||
+		       g->col_scale || g->residual || g->act,
+		.rate = ra < rb ? ra : rb,
+	};
+	pl->k_step = k_step(g, pl->rate);
+}
+
+int gemm_make(struct sili_device *dev, const struct gemm_plan *plan, const struct sili_key *key,
+	      const struct sili_kernel **out)
+{
+	struct gemm_plan *pl;
 	struct sili_kernel *k;
 	struct sili_prog *p;
 	int ret;
 
+	*out = sili_cache_find(dev, key);
+	if (*out)
+		return 0;
+	pl = malloc(sizeof(*pl));
 	if (!pl)
 		return -ENOMEM;
-	pl->g = *g;
-	pl->a = operand(g, false);
-	pl->b = operand(g, true);
-	pl->ints = x1_format_is_int(g->a_fmt);
-	pl->vec = g->scale != 1.0f || g->out_scale != 1.0f || g->bias || g->row_scale ||
-		  g->col_scale || g->residual || g->act;
-	/* With block scales the sums of integers are FP32. */
-	if (g->a_scale_mode || g->b_scale_mode)
-		pl->ints = false;
-	pl->rate = ra < rb ? ra : rb;
-	pl->k_step = k_step(g, pl->rate);
+	*pl = *plan;
 	ret = gemm_choose(&dev->info, pl);
 	p = ret ? NULL : gemm_generate(pl);
 	if (!ret)
@@ -289,6 +304,42 @@ static int workspace(struct sili_device *dev, const struct gemm_plan *pl, uint64
 	return 0;
 }
 
+int gemm_launch(struct sili_device *dev, const struct sili_kernel *k, const struct sili_gemm *g,
+		union x1_cmd *cmd)
+{
+	const struct gemm_plan *pl = k->note;
+	uint64_t words[ARG_NUM] = {
+		[ARG_A] = g->a,
+		[ARG_B] = g->b,
+		[ARG_C] = g->c,
+		[ARG_BIAS] = g->bias,
+		[ARG_SA] = g->a_scales,
+		[ARG_SB] = g->b_scales,
+		[ARG_META] = g->b_meta,
+		[ARG_RS] = g->row_scale,
+		[ARG_CS] = g->col_scale,
+		[ARG_RES] = g->residual,
+		[ARG_TABLE] = g->group_table,
+		[ARG_AHEAD0] = g->ahead[0].dva,
+		[ARG_AHEAD1] = g->ahead[1].dva,
+	};
+	uint64_t args;
+	int ret;
+
+	if (pl->splits > 1) {
+		ret = workspace(dev, pl, g->c, &words[ARG_WS], &words[ARG_COUNT]);
+		if (ret)
+			return ret;
+	}
+	ret = sili_args(dev, words, ARG_NUM, &args);
+	if (ret)
+		return ret;
+	sili_cmd_launch(cmd, k, pl->grid, 1, 1, args, ARG_NUM);
+	if (g->prefetch != SILI_PREFETCH_OFF)
+		cmd->hdr.flags = X1_LAUNCH_OVERLAP;
+	return 0;
+}
+
 SILI_EXPORT int sili_gemm(struct sili_device *dev, const struct sili_gemm *gemm, union x1_cmd *cmds,
 			  uint32_t max, struct sili_gemm_plan *plan)
 {
@@ -296,7 +347,6 @@ SILI_EXPORT int sili_gemm(struct sili_device *dev, const struct sili_gemm *gemm,
 	const struct gemm_plan *pl;
 	struct sili_gemm g;
 	struct sili_key key;
-	uint64_t words[ARG_NUM], args;
 	int ret;
 
 	ret = normalise(&dev->info, gemm, &g);
@@ -307,39 +357,17 @@ SILI_EXPORT int sili_gemm(struct sili_device *dev, const struct sili_gemm *gemm,
 	key = gemm_key(&g);
 	k = sili_cache_find(dev, &key);
 	if (!k) {
-		ret = make(dev, &g, &key, &k);
+		struct gemm_plan fresh;
+
+		gemm_describe(&fresh, &g);
+		ret = gemm_make(dev, &fresh, &key, &k);
 		if (ret)
 			return ret;
 	}
-	pl = k->note;
-	memcpy(words,
-	       (const uint64_t[ARG_NUM]){
-		       [ARG_A] = g.a,
-		       [ARG_B] = g.b,
-		       [ARG_C] = g.c,
-		       [ARG_BIAS] = g.bias,
-		       [ARG_SA] = g.a_scales,
-		       [ARG_SB] = g.b_scales,
-		       [ARG_META] = g.b_meta,
-		       [ARG_RS] = g.row_scale,
-		       [ARG_CS] = g.col_scale,
-		       [ARG_RES] = g.residual,
-		       [ARG_TABLE] = g.group_table,
-		       [ARG_AHEAD0] = g.ahead[0].dva,
-		       [ARG_AHEAD1] = g.ahead[1].dva,
-	       },
-	       sizeof(words));
-	if (pl->splits > 1) {
-		ret = workspace(dev, pl, g.c, &words[ARG_WS], &words[ARG_COUNT]);
-		if (ret)
-			return ret;
-	}
-	ret = sili_args(dev, words, ARG_NUM, &args);
+	ret = gemm_launch(dev, k, &g, cmds);
 	if (ret)
 		return ret;
-	sili_cmd_launch(cmds, k, pl->grid, 1, 1, args, ARG_NUM);
-	if (g.prefetch != SILI_PREFETCH_OFF)
-		cmds->hdr.flags = X1_LAUNCH_OVERLAP;
+	pl = k->note;
 	if (plan)
 		*plan = (struct sili_gemm_plan){
 			.tile_m = pl->tm,

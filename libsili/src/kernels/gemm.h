@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the GEMM share: the request with its defaults, the plan. */
+/*
+ * What the files of the GEMM share: the request with its defaults, the plan.
+ * A convolution is a GEMM whose rows of A and C are boxes of pixels.
+ */
 #ifndef SILI_GEMM_H
 #define SILI_GEMM_H
 
@@ -40,9 +43,38 @@ struct gemm_operand {
 	uint64_t pitch, s_pitch, m_pitch; /* row strides in a stage */
 };
 
+/* Rows or columns of a convolution: input = out * stride + origin + tap * dil. */
+struct gemm_axis {
+	uint32_t out, in, taps;
+	int32_t stride, origin, dil;
+	uint32_t w_first, w_step; /* tap t is the filter's w_first + t * w_step */
+	uint64_t x_stride, y_stride, res_stride;
+	/* of the plan */
+	uint32_t tile, tiles;
+};
+
+/*
+ * Rows of A and C as pixels (image, y, x), the product's k as runs: the
+ * channels of a tap, or (by_row) those of a row of taps.
+ */
+struct gemm_box {
+	struct gemm_axis y, x;
+	uint32_t images;
+	uint64_t x_image, y_image, res_image;
+	uint32_t channels;        /* of a tap */
+	uint32_t run, run_padded; /* elements of k */
+	bool by_row;
+	uint32_t filter_s; /* taps in a row of the filter in memory */
+	/* of the plan */
+	uint32_t tile_images, tiles_images;
+	uint64_t halo_at; /* by_row: two windows of the image */
+};
+
 struct gemm_plan {
 	struct sili_gemm g; /* defaults filled in */
 	struct gemm_operand a, b;
+	bool is_box;
+	struct gemm_box box;
 	bool ints, vec;  /* integer sums; the epilogue needs VECTOR */
 	uint32_t rate;   /* k per cycle of the pair of formats */
 	uint32_t k_step; /* chunks begin at multiples of it */
@@ -64,6 +96,44 @@ static inline uint32_t gemm_stored(enum x1_sparsity s, uint32_t k)
 {
 	return s ? sili_sparse_k(s, k) : k;
 }
+
+/* Bytes of a pixel, and of a pixel's window of a tile that is held as a whole. */
+static inline uint64_t gemm_pixel_bytes(const struct gemm_plan *p)
+{
+	return sili_fmt_bytes(p->a.fmt, p->box.channels);
+}
+
+static inline uint32_t gemm_halo_width(const struct gemm_box *b)
+{
+	return (b->x.tile - 1) * (uint32_t)b->x.stride + b->x.taps;
+}
+
+static inline uint32_t gemm_halo_height(const struct gemm_box *b)
+{
+	return (b->y.tile - 1) * (uint32_t)b->y.stride + (b->y.taps - 1) * (uint32_t)b->y.dil + 1;
+}
+
+static inline uint64_t gemm_halo_bytes(const struct gemm_plan *p)
+{
+	return sili_align((uint64_t)gemm_halo_width(&p->box) * gemm_halo_height(&p->box) *
+				  gemm_pixel_bytes(p),
+			  64);
+}
+
+/*
+ * A GEMM's request: defaults of the epilogue, operands, formats; the caller
+ * has checked shapes and strides.
+ */
+bool gemm_formats_ok(const struct sili_info *info, const struct sili_gemm *g);
+bool gemm_out_format_ok(enum x1_format fmt);
+void gemm_defaults(struct sili_gemm *g);
+struct sili_key gemm_key(const struct sili_gemm *g);
+/* The kernel under key, or a new one of pl, which is copied. Its note is the plan. */
+int gemm_make(struct sili_device *dev, const struct gemm_plan *pl, const struct sili_key *key,
+	      const struct sili_kernel **out);
+void gemm_describe(struct gemm_plan *pl, const struct sili_gemm *g);
+int gemm_launch(struct sili_device *dev, const struct sili_kernel *k, const struct sili_gemm *g,
+		union x1_cmd *cmd);
 
 /* Tiles, chunks, stages for this device. -EINVAL: nothing fits. */
 int gemm_choose(const struct sili_info *info, struct gemm_plan *p);

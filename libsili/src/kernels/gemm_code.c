@@ -22,107 +22,7 @@
  *
  * Ragged edges need no padding: counts are registers.
  */
-#include "gemm.h"
-
-enum {
-	SEM_FULL,
-	SEM_FREE,
-	SEM_SLOT,
-	SEM_SUM,
-	SEM_READY,
-	SEM_EDGE,
-	SEM_TABLE,
-	SEM_PART,
-};
-
-enum {
-	/* constant in a program */
-	R_WG = 1,
-	R_GRID = 5,
-	R_ARG = X1_REG_ARG0,
-	/* a unit */
-	R_UNIT = R_ARG + ARG_NUM,
-	R_MT,
-	R_NT,
-	R_BATCH,
-	R_M0,
-	R_N0,
-	R_ROWS,
-	R_COLS,
-	R_K_END,
-	R_PA,
-	R_PB,
-	R_PSA,
-	R_PSB,
-	R_PM,
-	R_PC,
-	R_ACC,
-	R_LEFT_K, /* chunks */
-	/* a chunk */
-	R_K,
-	R_KC,
-	R_KC_NEXT,
-	R_STAGE,
-	R_SUMS, /* 0: the first chunk starts the sums */
-	R_META,
-	R_SB,
-	R_B,
-	R_T0,
-	R_T1,
-	/* a strip */
-	R_STRIP_ACC,
-	R_STRIP_C,
-	R_STRIP_COLS,
-	R_COLS_LEFT,
-	R_COL,
-	/* what the start leaves free */
-	R_TILES_M = 2,
-	R_GROUP_AT = 3,
-	R_ROW0 = 4,
-	R_PART = 6,
-	R_TMP0 = 8,
-	R_TMP1 = 9,
-	R_TMP2 = 10,
-	R_TMP3 = 11,
-	R_RES = 12,
-	R_ADDR = 13,
-	R_UNITS = 14,
-	R_SA = 15,
-};
-
-X1_STATIC_ASSERT(R_COL < X1_NUM_REGS);
-
-static uint8_t arg(enum gemm_arg a)
-{
-	return (uint8_t)(R_ARG + a);
-}
-
-static void alui(struct sili_prog *p, enum x1_op op, uint8_t rd, uint8_t ra, int64_t imm)
-{
-	sili_prog_alui(p, op, rd, ra, imm);
-}
-
-static void mov(struct sili_prog *p, uint8_t rd, uint8_t ra)
-{
-	sili_prog_alui(p, X1_OP_ADD, rd, ra, 0);
-}
-
-/* rd += ra * factor */
-static void muladd(struct sili_prog *p, uint8_t rd, uint8_t ra, uint64_t factor)
-{
-	if (!factor)
-		return;
-	alui(p, X1_OP_MUL, R_T0, ra, (int64_t)factor);
-	sili_prog_alu(p, X1_OP_ADD, rd, rd, R_T0);
-}
-
-/* rd = bytes of ra elements, rounded up. */
-static void emit_bytes(struct sili_prog *p, enum x1_format fmt, uint8_t rd, uint8_t ra)
-{
-	alui(p, X1_OP_MUL, rd, ra, x1_format_bits(fmt));
-	alui(p, X1_OP_ADD, rd, rd, 7);
-	alui(p, X1_OP_SHR, rd, rd, 3);
-}
+#include "gemm_code.h"
 
 /* rd = ra / of, rounded up */
 static void emit_div_up(struct sili_prog *p, uint8_t rd, uint8_t ra, int64_t of)
@@ -212,6 +112,10 @@ static void emit_meta(struct sili_prog *p, const struct gemm_operand *op, uint8_
 /* Load the chunk at R_K into the stage at R_STAGE: FREE to FULL. */
 static void emit_chunk(struct sili_prog *p, const struct gemm_plan *pl)
 {
+	if (pl->is_box) {
+		gemm_box_chunk(p, pl);
+		return;
+	}
 	sili_prog_alu(p, X1_OP_SUB, R_KC, R_K_END, R_K);
 	sili_prog_alu(p, X1_OP_MIN, R_KC, R_KC, R_KC_NEXT);
 	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->a.off);
@@ -257,9 +161,14 @@ static void emit_step(struct sili_prog *p, const struct gemm_plan *pl,
 /* On to the next chunk and stage; the one after the ramp's rest is a whole one. */
 static void emit_advance(struct sili_prog *p, const struct gemm_plan *pl)
 {
-	emit_step(p, pl, &pl->a, R_PA, R_PSA);
-	emit_step(p, pl, &pl->b, R_PB, R_PSB);
-	sili_prog_alu(p, X1_OP_ADD, R_K, R_K, R_KC);
+	if (pl->is_box) {
+		/* A run's last chunk may be shorter than its share of k. */
+		sili_prog_alu(p, X1_OP_ADD, R_K, R_K, R_KC_NEXT);
+	} else {
+		emit_step(p, pl, &pl->a, R_PA, R_PSA);
+		emit_step(p, pl, &pl->b, R_PB, R_PSB);
+		sili_prog_alu(p, X1_OP_ADD, R_K, R_K, R_KC);
+	}
 	sili_prog_li(p, R_SUMS, 1);
 }
 
@@ -285,7 +194,10 @@ static void emit_mm(struct sili_prog *p, const struct gemm_plan *pl, uint8_t col
 		      X1_MM_FMT(a->fmt, b->fmt) | (a->trans ? X1_MM_FMT_TRANS_A : 0) |
 			      (b->trans ? X1_MM_FMT_TRANS_B : 0));
 	sili_desc_reg(&d, X1_MM_ACCUMULATE, R_SUMS);
-	sili_desc_set(&d, X1_MM_A_STRIDE, (int64_t)a->pitch);
+	if (pl->is_box)
+		gemm_box_rows(pl, &d);
+	else
+		sili_desc_set(&d, X1_MM_A_STRIDE, (int64_t)a->pitch);
 	sili_desc_set(&d, X1_MM_B_STRIDE, (int64_t)b->pitch);
 	sili_desc_set(&d, X1_MM_ACC_STRIDE, pl->tn * 4);
 	sili_desc_set(&d, X1_MM_SCALE, X1_MM_SCALE(a->scale, b->scale, b->sparsity));
@@ -306,7 +218,10 @@ static void emit_mm(struct sili_prog *p, const struct gemm_plan *pl, uint8_t col
 
 static void emit_operands(struct sili_prog *p, const struct gemm_plan *pl)
 {
-	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->a.off);
+	if (pl->is_box)
+		gemm_box_operand(p, pl);
+	else
+		alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->a.off);
 	alui(p, X1_OP_ADD, R_B, R_STAGE, (int64_t)pl->b.off);
 	if (pl->a.scale)
 		alui(p, X1_OP_ADD, R_SA, R_STAGE, (int64_t)pl->a.s_off);
@@ -356,12 +271,16 @@ static void emit_edge(struct sili_prog *p, const struct gemm_plan *pl)
 		load(p, R_ADDR, R_T1, sili_reg(R_TMP0), sili_imm(1), 0, 0);
 	}
 	if (g->residual) {
+		sili_prog_li(p, R_ADDR, (int64_t)pl->res_at);
 		emit_bytes(p, g->residual_fmt, R_T1, R_N0);
 		sili_prog_alu(p, X1_OP_ADD, R_T1, R_T1, arg(ARG_RES));
-		muladd(p, R_T1, R_ROW0, g->residual_stride);
 		muladd(p, R_T1, R_BATCH, g->residual_batch);
 		emit_bytes(p, g->residual_fmt, R_TMP0, R_COLS);
-		sili_prog_li(p, R_ADDR, (int64_t)pl->res_at);
+		if (pl->is_box) {
+			gemm_box_residual(p, pl, first ? X1_SEM(SEM_EDGE) : 0);
+			return;
+		}
+		muladd(p, R_T1, R_ROW0, g->residual_stride);
 		sili_prog_sems(p, first ? X1_SEM(SEM_EDGE) : 0, 0, 0, 0);
 		load(p, R_ADDR, R_T1, sili_reg(R_TMP0), sili_reg(R_ROWS), g->residual_stride,
 		     sili_fmt_bytes(g->residual_fmt, pl->tn));
@@ -509,7 +428,12 @@ static void emit_finish(struct sili_prog *p, const struct gemm_plan *pl, uint8_t
 			       end && last && has_edge(pl) ? X1_SEM(SEM_EDGE) : 0);
 		sili_emit_vec(p, s[i].rd, s[i].ra, s[i].rb, &s[i].v);
 	}
-	sili_prog_sems(p, n ? X1_SEM(SEM_READY) : wait, 0, last ? X1_SEM(SEM_SLOT) : 0, 0);
+	sili_prog_sems(p, n ? X1_SEM(SEM_READY) : wait, 0, last ? X1_SEM(SEM_SLOT) : 0,
+		       last && pl->is_box && pl->box.by_row ? X1_SEM(SEM_HALO) : 0);
+	if (pl->is_box) {
+		gemm_box_store(p, pl, !n && pl->ints ? X1_FMT_INT32 : X1_FMT_FP32);
+		return;
+	}
 	emit_out(p, pl, !n && pl->ints ? X1_FMT_INT32 : X1_FMT_FP32, pl->g.c_fmt, pl->g.c_stride);
 }
 
@@ -764,12 +688,16 @@ static void emit_unit(struct sili_prog *p, const struct gemm_plan *pl, uint32_t 
 		sili_prog_li(p, R_ROWS, g->m);
 	}
 	emit_tile_of(p, pl);
-	alui(p, X1_OP_MUL, R_M0, R_MT, pl->tm);
 	alui(p, X1_OP_MUL, R_N0, R_NT, pl->tn);
-	sili_prog_alu(p, X1_OP_SUB, R_ROWS, R_ROWS, R_M0);
-	alui(p, X1_OP_MIN, R_ROWS, R_ROWS, pl->tm);
 	emit_left(p, R_COLS, g->n, R_N0, pl->tn);
-	sili_prog_alu(p, X1_OP_ADD, R_ROW0, R_ROW0, R_M0);
+	if (pl->is_box) {
+		gemm_box_unit(p, pl);
+	} else {
+		alui(p, X1_OP_MUL, R_M0, R_MT, pl->tm);
+		sili_prog_alu(p, X1_OP_SUB, R_ROWS, R_ROWS, R_M0);
+		alui(p, X1_OP_MIN, R_ROWS, R_ROWS, pl->tm);
+		sili_prog_alu(p, X1_OP_ADD, R_ROW0, R_ROW0, R_M0);
+	}
 
 	sili_prog_li(p, R_K, 0);
 	sili_prog_li(p, R_K_END, g->k);
@@ -778,10 +706,19 @@ static void emit_unit(struct sili_prog *p, const struct gemm_plan *pl, uint32_t 
 		alui(p, X1_OP_ADD, R_T0, R_K, pl->k_split);
 		sili_prog_alu(p, X1_OP_MIN, R_K_END, R_K_END, R_T0);
 	}
-	emit_address(p, pl, &pl->a, ARG_A, ARG_SA, R_PA, R_PSA, R_ROW0);
-	emit_address(p, pl, &pl->b, ARG_B, ARG_SB, R_PB, R_PSB, R_N0);
 	mov(p, R_PC, arg(ARG_C));
-	muladd(p, R_PC, R_ROW0, g->c_stride);
+	if (pl->is_box) {
+		/* Chunks add the rest: pixels are coordinates, taps follow from R_K. */
+		mov(p, R_PA, arg(ARG_A));
+		muladd(p, R_PA, R_BATCH, pl->a.batch);
+		mov(p, R_PB, arg(ARG_B));
+		muladd(p, R_PB, R_N0, pl->b.stride);
+		muladd(p, R_PB, R_BATCH, pl->b.batch);
+	} else {
+		emit_address(p, pl, &pl->a, ARG_A, ARG_SA, R_PA, R_PSA, R_ROW0);
+		emit_address(p, pl, &pl->b, ARG_B, ARG_SB, R_PB, R_PSB, R_N0);
+		muladd(p, R_PC, R_ROW0, g->c_stride);
+	}
 	muladd(p, R_PC, R_BATCH, g->c_batch);
 	emit_bytes(p, g->c_fmt, R_T1, R_N0);
 	sili_prog_alu(p, X1_OP_ADD, R_PC, R_PC, R_T1);
@@ -827,6 +764,8 @@ static void emit_tile(struct sili_prog *p, const struct gemm_plan *pl, uint32_t 
 {
 	struct cut c = cut_k(pl, k);
 
+	if (pl->is_box && pl->box.by_row)
+		gemm_box_halo(p, pl);
 	sili_prog_li(p, R_KC_NEXT, c.first);
 	if (c.chunks == 1) {
 		emit_tail(p, pl, true);
@@ -899,6 +838,10 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 	sili_emit_tokens(p, SEM_SLOT, pl->slots);
 	if (has_edge(pl))
 		sili_emit_tokens(p, SEM_EDGE, 1);
+	if (pl->is_box && pl->box.by_row) {
+		sili_emit_tokens(p, SEM_HALO, 2);
+		sili_prog_li(p, R_HALO, (int64_t)pl->box.halo_at);
+	}
 	if (g->group) {
 		sili_prog_sems(p, X1_SEM(SEM_TABLE), 0, 0, 0);
 		sili_prog_emit(p, (struct x1_insn){.op = X1_OP_NOP});
@@ -920,6 +863,10 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 	}
 	if (pl->slots == 2)
 		alui(p, X1_OP_XOR, R_ACC, R_ACC, X1_ACC_BANK_BYTES);
+	if (pl->is_box && pl->box.by_row) {
+		sili_prog_li(p, R_T0, (int64_t)(2 * pl->box.halo_at + gemm_halo_bytes(pl)));
+		sili_prog_alu(p, X1_OP_SUB, R_HALO, R_T0, R_HALO);
+	}
 	sili_prog_alu(p, X1_OP_ADD, R_UNIT, R_UNIT, R_GRID);
 	if (g->group) {
 		sili_prog_branch(p, X1_OP_JMP, 0, 0, again);

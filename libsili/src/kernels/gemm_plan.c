@@ -64,12 +64,26 @@ static uint64_t operand_bytes(const struct gemm_operand *op, uint32_t k)
 	return bytes;
 }
 
+/* k without the padding of runs. */
+static uint64_t true_k(const struct gemm_plan *p)
+{
+	return p->is_box ? (uint64_t)p->g.k / p->box.run_padded * p->box.run : p->g.k;
+}
+
+/* All of A in memory; pixels are there once, however many taps read them. */
+static uint64_t a_bytes(const struct gemm_plan *p)
+{
+	if (p->is_box)
+		return (uint64_t)p->box.images * p->box.y.in * p->box.x.in * gemm_pixel_bytes(p);
+	return operand_bytes(&p->a, p->g.k);
+}
+
 /* Every operand, scale and index byte once. */
 static uint64_t compulsory(const struct gemm_plan *p)
 {
 	const struct sili_gemm *g = &p->g;
 	uint64_t batches = g->batch, n = g->n;
-	uint64_t a = operand_bytes(&p->a, g->k), b = operand_bytes(&p->b, g->k);
+	uint64_t a = a_bytes(p), b = operand_bytes(&p->b, (uint32_t)true_k(p));
 	uint64_t rest = (g->bias ? n * 4 : 0) + (g->col_scale ? n * 4 : 0) +
 			(g->row_scale ? g->m * 4ull : 0) +
 			(g->residual ? g->m * sili_fmt_bytes(g->residual_fmt, n) : 0);
@@ -93,7 +107,7 @@ static uint64_t plan_rows(const struct gemm_plan *p)
 uint64_t gemm_roofline(const struct sili_info *info, const struct gemm_plan *p)
 {
 	uint64_t rows = plan_rows(p) * p->g.batch;
-	uint64_t k = gemm_stored(p->b.sparsity, p->g.k);
+	uint64_t k = gemm_stored(p->b.sparsity, (uint32_t)true_k(p));
 	uint64_t mm = sili_div_up(rows * p->g.n * k,
 				  (uint64_t)info->mcus_healthy * X1_MM_LANES * p->rate);
 
@@ -114,12 +128,12 @@ static uint64_t vector_cycles(const struct gemm_plan *p, uint64_t tm, uint64_t t
 }
 
 /* Cycles of the whole product, from the first instruction to the last store. */
-static uint64_t estimate(const struct cost *c, uint64_t tm, uint64_t tn, uint32_t splits)
+static uint64_t estimate(const struct cost *c, uint64_t tiles_m, uint64_t tm, uint64_t tn,
+			 uint32_t splits)
 {
 	const struct gemm_plan *p = c->p;
 	const struct sili_info *info = c->info;
-	uint64_t units = p->g.batch * sili_div_up(plan_rows(p), tm) * sili_div_up(p->g.n, tn) *
-			 splits;
+	uint64_t units = p->g.batch * tiles_m * sili_div_up(p->g.n, tn) * splits;
 	uint64_t busy = sili_min64(units, info->mcus_healthy), waves = sili_div_up(units, busy);
 	uint64_t lines = tm > X1_MM_LANES ? tm : X1_MM_LANES;
 	uint64_t blocks = sili_div_up(tn, X1_MM_LANES);
@@ -174,6 +188,7 @@ static uint64_t place_epilogue(struct gemm_plan *p, uint64_t at)
 	p->tmp_at = take(&at, g->row_scale || g->col_scale ? both * 4 : 0);
 	p->part_at = take(&at, (p->splits - 1) * tile * 4);
 	p->table_at = take(&at, g->group ? (g->batch + 1) * 4ull : 0);
+	p->box.halo_at = take(&at, p->is_box && p->box.by_row ? 2 * gemm_halo_bytes(p) : 0);
 	return at;
 }
 
@@ -195,7 +210,8 @@ static bool fits(struct gemm_plan *p, uint32_t kc, uint32_t stages, uint64_t roo
 {
 	uint64_t at = 0;
 
-	place_operand(&p->a, p->tm, kc, &at);
+	if (!p->is_box || !p->box.by_row)
+		place_operand(&p->a, p->tm, kc, &at);
 	place_operand(&p->b, p->tn, kc, &at);
 	p->stage_bytes = at;
 	p->kc = kc;
@@ -203,6 +219,12 @@ static bool fits(struct gemm_plan *p, uint32_t kc, uint32_t stages, uint64_t roo
 	/* Scales are checked as if a chunk began in the middle of a block. */
 	return at * stages <= room && p->a.pitch * p->tm <= X1_DMA_MAX_BYTES &&
 	       p->b.pitch * p->tn <= X1_DMA_MAX_BYTES;
+}
+
+/* Chunks lie inside runs, and inside the parts of a split. */
+static bool chunk_ok(const struct gemm_plan *p, uint32_t kc)
+{
+	return !p->is_box || (!(p->box.run_padded % kc) && !(p->k_split % kc));
 }
 
 /* What a tile's chunks, or the next tile's, leave of the room hides latency. */
@@ -232,10 +254,10 @@ static bool fit(const struct sili_info *info, struct gemm_plan *p, bool memory_b
 		most = whole;
 	for (uint32_t stages = GOOD_STAGES; stages >= 2; stages--) {
 		/* Short rows waste sectors of L2; fewer stages are the smaller evil. */
-		uint32_t least = stages == 2 ? p->k_step : align_k(p, 128 * 8 / bits);
+		uint32_t least = stages == 2 || p->is_box ? p->k_step : align_k(p, 128 * 8 / bits);
 
 		for (uint32_t kc = most;; kc -= p->k_step) {
-			if (fits(p, kc, stages, room)) {
+			if (chunk_ok(p, kc) && fits(p, kc, stages, room)) {
 				deepen(p, room);
 				place_epilogue(p, p->stages * p->stage_bytes);
 				return true;
@@ -264,18 +286,124 @@ static bool tile_ok(const struct sili_info *info, const struct gemm_plan *p, uin
 	if (p->g.row_scale && p->g.col_scale)
 		beside += tm * p->strip * 4;
 	beside += (splits - 1) * tm * tn * 4;
+	if (p->is_box && p->box.by_row)
+		beside += 2 * gemm_halo_bytes(p);
 	return tm * tn * 4 <= info->acc_bytes && 2 * stage + beside <= info->spad_bytes;
+}
+
+/* The best of a search so far. */
+struct best {
+	uint64_t cost;
+	struct gemm_plan *p;
+	uint32_t splits, k_split;
+	uint32_t tile_images, tile_y, tile_x;
+};
+
+/* All widths for tiles of tm rows. */
+static void try_rows(const struct cost *c, struct best *best, uint64_t tiles_m, uint64_t tm)
+{
+	struct gemm_plan *p = best->p;
+
+	for (uint64_t tn = X1_MM_LANES; tn <= MAX_TN; tn += X1_MM_LANES) {
+		if (tm * tn * 4 > c->info->acc_bytes)
+			break;
+		if (tile_ok(c->info, p, tm, tn, best->splits)) {
+			uint64_t cost = estimate(c, tiles_m, tm, tn, best->splits);
+
+			if (cost < best->cost) {
+				best->cost = cost;
+				best->tile_images = p->box.tile_images;
+				best->tile_y = p->box.y.tile;
+				best->tile_x = p->box.x.tile;
+				p->tm = (uint32_t)tm;
+				p->tn = (uint32_t)tn;
+				p->splits = best->splits;
+				p->k_split = best->k_split;
+			}
+		}
+		if (tn >= p->g.n)
+			break;
+	}
+}
+
+static void try_box(struct cost *c, struct best *best, uint32_t images, uint32_t ty, uint32_t tx)
+{
+	struct gemm_box *b = &best->p->box;
+	uint64_t tm = (uint64_t)images * ty * tx;
+
+	b->tile_images = images;
+	b->y.tile = ty;
+	b->x.tile = tx;
+	/* What LOAD brings of A, for a row of the tile. */
+	if (b->by_row)
+		c->a_row = sili_div_up(gemm_halo_bytes(best->p), tm);
+	try_rows(c, best,
+		 sili_div_up(b->images, images) * sili_div_up(b->y.out, ty) *
+			 sili_div_up(b->x.out, tx),
+		 tm);
+}
+
+/* The next smaller size that makes more tiles; 0 = there is none. */
+static uint32_t next_size(uint32_t of, uint32_t size)
+{
+	uint32_t tiles = (uint32_t)sili_div_up(of, size) + 1;
+
+	return tiles > of                                ? 0
+	       : (uint32_t)sili_div_up(of, tiles) < size ? (uint32_t)sili_div_up(of, tiles)
+							 : size - 1;
+}
+
+/* Whole images, else boxes of one. */
+static void search_boxes(struct cost *c, struct best *best)
+{
+	struct gemm_box *b = &best->p->box;
+	uint64_t most = c->info->acc_bytes / 4 / X1_MM_LANES;
+
+	if (!b->by_row)
+		for (uint32_t i = b->images; i > 1; i = next_size(b->images, i))
+			if ((uint64_t)i * b->y.out * b->x.out <= most)
+				try_box(c, best, i, b->y.out, b->x.out);
+	for (uint32_t ty = b->y.out; ty; ty = next_size(b->y.out, ty))
+		for (uint32_t tx = b->x.out; tx; tx = next_size(b->x.out, tx))
+			if ((uint64_t)ty * tx <= most)
+				try_box(c, best, 1, ty, tx);
+	b->tile_images = best->tile_images;
+	b->y.tile = best->tile_y;
+	b->x.tile = best->tile_x;
+	b->tiles_images = (uint32_t)sili_div_up(b->images, b->tile_images);
+	b->y.tiles = (uint32_t)sili_div_up(b->y.out, b->y.tile);
+	b->x.tiles = (uint32_t)sili_div_up(b->x.out, b->x.tile);
+}
+
+static void search_rows(const struct cost *c, struct best *best)
+{
+	const struct gemm_plan *p = best->p;
+	uint64_t rows = plan_rows(p), last_tm = 0;
+	/* Rows of a transposed operand begin at whole bytes; scale blocks at blocks. */
+	uint32_t step = p->a.scale == X1_SCALE_F32_128X128           ? 128
+			: p->a.trans && x1_format_bits(p->a.fmt) < 8 ? 8
+								     : 1;
+
+	for (uint64_t parts = 1; parts <= sili_div_up(rows, X1_MM_LANES); parts++) {
+		uint64_t tm = sili_align(sili_div_up(rows, parts), step);
+
+		if (tm != last_tm)
+			try_rows(c, best, sili_div_up(rows, tm), tm);
+		last_tm = tm;
+	}
 }
 
 static uint64_t best_tile(const struct sili_info *info, struct gemm_plan *p, uint32_t splits,
 			  uint64_t limit)
 {
-	uint64_t rows = plan_rows(p), best = limit, last_tm = 0;
-	/* Rows of a transposed operand begin at whole bytes; scale blocks at blocks. */
-	uint32_t step = p->a.scale == X1_SCALE_F32_128X128           ? 128
-			: p->a.trans && x1_format_bits(p->a.fmt) < 8 ? 8
-								     : 1;
 	uint32_t k = splits > 1 ? align_k(p, (uint32_t)sili_div_up(p->g.k, splits)) : p->g.k;
+	struct best best = {.cost = limit,
+			    .p = p,
+			    .splits = splits,
+			    .k_split = k,
+			    .tile_images = 1,
+			    .tile_y = 1,
+			    .tile_x = 1};
 	struct cost c = {
 		.info = info,
 		.p = p,
@@ -285,32 +413,11 @@ static uint64_t best_tile(const struct sili_info *info, struct gemm_plan *p, uin
 		.compulsory = compulsory(p),
 	};
 
-	for (uint64_t parts = 1; parts <= sili_div_up(rows, X1_MM_LANES); parts++) {
-		uint64_t tm = sili_align(sili_div_up(rows, parts), step);
-
-		if (tm == last_tm)
-			continue;
-		last_tm = tm;
-		for (uint64_t tn = X1_MM_LANES; tn <= MAX_TN; tn += X1_MM_LANES) {
-			uint64_t cost;
-
-			if (tm * tn * 4 > info->acc_bytes)
-				break;
-			if (tile_ok(info, p, tm, tn, splits)) {
-				cost = estimate(&c, tm, tn, splits);
-				if (cost < best) {
-					best = cost;
-					p->tm = (uint32_t)tm;
-					p->tn = (uint32_t)tn;
-					p->splits = splits;
-					p->k_split = k;
-				}
-			}
-			if (tn >= p->g.n)
-				break;
-		}
-	}
-	return best;
+	if (p->is_box)
+		search_boxes(&c, &best);
+	else
+		search_rows(&c, &best);
+	return best.cost;
 }
 
 /* The X1 as it leaves the works, operands in L2: how they get there is another's concern. */
@@ -372,7 +479,8 @@ int gemm_choose(const struct sili_info *info, struct gemm_plan *p)
 		return -EINVAL;
 	if (splits > 1)
 		p->strip = p->tn;
-	p->tiles_m = (uint32_t)sili_div_up(g->m, p->tm);
+	p->tiles_m = p->is_box ? p->box.tiles_images * p->box.y.tiles * p->box.x.tiles
+			       : (uint32_t)sili_div_up(g->m, p->tm);
 	p->tiles_n = (uint32_t)sili_div_up(g->n, p->tn);
 	/* Groups of a contiguous GEMM may each end in a ragged tile. */
 	p->units = g->group == SILI_GROUP_CONTIGUOUS
@@ -384,7 +492,7 @@ int gemm_choose(const struct sili_info *info, struct gemm_plan *p)
 	p->grid = splits > 1 ? (uint32_t)p->units
 			     : (uint32_t)sili_min64(p->units, info->mcus_healthy);
 	p->slots = (uint64_t)p->tm * p->tn * 4 <= X1_ACC_BANK_BYTES ? 2 : 1;
-	p->m_fast = operand_bytes(&p->a, g->k) <= operand_bytes(&p->b, g->k);
+	p->m_fast = a_bytes(p) <= operand_bytes(&p->b, g->k);
 	mm = (uint64_t)g->m * g->n * gemm_stored(p->b.sparsity, g->k) / X1_MM_LANES / p->rate /
 	     info->mcus_healthy;
 	hbm = compulsory(p) / info->hbm_bw;

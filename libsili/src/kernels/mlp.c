@@ -339,8 +339,8 @@ static struct sili_prog *generate(const struct plan *pl)
 
 static struct sili_key mlp_key(const struct plan *pl)
 {
-	struct sili_key key = {
-		.word = {3, pl->m->batch, (uint64_t)pl->prefetch << 32 | pl->m->num_layers}};
+	struct sili_key key = {.word = {SILI_KEY_MLP, pl->m->batch,
+					(uint64_t)pl->prefetch << 32 | pl->m->num_layers}};
 
 	for (uint32_t i = 0; i < pl->m->num_layers; i++) {
 		const struct sili_mlp_layer *l = &pl->m->layers[i];
