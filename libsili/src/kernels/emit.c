@@ -47,19 +47,26 @@ void sili_emit_vec(struct sili_prog *p, uint8_t rd, uint8_t ra, uint8_t rb,
 		   const struct sili_vec *v)
 {
 	struct x1_desc d = {0};
-	uint32_t bits;
+	uint32_t bits[2];
 
-	memcpy(&bits, &v->scalar1, 4);
+	memcpy(&bits[0], &v->scalar1, 4);
+	memcpy(&bits[1], &v->scalar2, 4);
 	sili_desc_set(&d, X1_VEC_OP, v->op);
 	sili_put(&d, X1_VEC_ROWS, v->rows);
 	sili_put(&d, X1_VEC_COLS, v->cols);
-	sili_desc_set(&d, X1_VEC_FMT, v->dst_fmt | v->s0_fmt << 8 | v->s1_fmt << 16);
+	sili_desc_set(&d, X1_VEC_FMT, v->dst_fmt | v->s0_fmt << 8 | v->s1_fmt << 16 | (uint32_t)v->s2_fmt << 24);
 	sili_desc_set(&d, X1_VEC_CTRL,
-		      X1_VEC_CTRL_BCAST0(v->bcast0) | X1_VEC_CTRL_BCAST1(v->bcast1));
+		      X1_VEC_CTRL_BCAST0(v->bcast0) | X1_VEC_CTRL_BCAST1(v->bcast1) |
+			      X1_VEC_CTRL_BCAST2(v->bcast2));
 	sili_put(&d, X1_VEC_D_STRIDE, v->dst_stride);
 	sili_put(&d, X1_VEC_S0_STRIDE, v->s0_stride);
 	sili_put(&d, X1_VEC_S1_STRIDE, v->s1_stride);
-	sili_desc_set(&d, X1_VEC_IMM1, bits);
+	sili_put(&d, X1_VEC_S2_STRIDE, v->s2_stride);
+	sili_put(&d, X1_VEC_S2_ADDR, v->s2);
+	sili_put(&d, X1_VEC_IMM1, v->scalar1_reg ? sili_reg(v->scalar1_reg) : sili_imm(bits[0]));
+	sili_desc_set(&d, X1_VEC_IMM2, bits[1]);
+	sili_put(&d, X1_VEC_PARAM, v->param);
+	sili_put(&d, X1_VEC_PARAM2, v->param2);
 	sili_prog_engine(p, X1_OP_VEC, rd, ra, rb, &d);
 }
 

@@ -48,14 +48,19 @@ struct sili_out {
 
 void sili_emit_store(struct sili_prog *p, uint8_t rd, uint8_t ra, const struct sili_out *o);
 
-/* VECTOR over rows x cols; unused sources are zero. */
+/*
+ * VECTOR over rows x cols; unused sources are zero. A third source, or what an
+ * operation has besides (sums, indices, scales), lies at s2.
+ */
 struct sili_vec {
 	enum x1_vec_op op;
 	struct sili_val rows, cols;
-	enum x1_format dst_fmt, s0_fmt, s1_fmt;
-	uint32_t bcast0, bcast1; /* X1_VEC_BCAST_* */
-	float scalar1;
-	struct sili_val dst_stride, s0_stride, s1_stride;
+	enum x1_format dst_fmt, s0_fmt, s1_fmt, s2_fmt;
+	uint32_t bcast0, bcast1, bcast2; /* X1_VEC_BCAST_* */
+	float scalar1, scalar2;
+	uint8_t scalar1_reg; /* FP32 bits in a register instead; 0 = none */
+	struct sili_val dst_stride, s0_stride, s1_stride, s2_stride, s2;
+	struct sili_val param, param2;
 };
 
 void sili_emit_vec(struct sili_prog *p, uint8_t rd, uint8_t ra, uint8_t rb,
