@@ -129,6 +129,208 @@ struct sili_pool {
 int sili_pool(struct sili_device *dev, const struct sili_pool *pool, union x1_cmd *cmds,
 	      uint32_t max);
 
+/* ---- softmax and normalisation ------------------------------------------ */
+
+/*
+ * dst[r] = softmax(scale * src[r] + mask[r % mask_rows]) along rows of cols.
+ *
+ * In FP32: m = max(x), e = exp(x - m), dst = e * (1 / sum(e)), converted. Sums
+ * run as VECTOR's RSUM does, in parts of 16,384 columns; the error of a result
+ * is below (4 + |x - m| / 2) * 2^-23 of it, plus its conversion. A row of -inf
+ * alone gives NaN. Any formats but E8M0, rows of whole bytes. -E2BIG: rows
+ * beyond what the scratchpad holds, 4 bytes for a column and those of all
+ * operands (FP16 to FP16: 65,536 columns).
+ */
+struct sili_softmax {
+	uint32_t size;
+	uint32_t rows, cols;
+	float scale; /* 0 = 1 */
+	enum x1_format src_fmt, dst_fmt, mask_fmt;
+	uint64_t src, dst; /* DVA; may be the same with one format and stride */
+	uint64_t mask;     /* mask_rows rows that are added, or 0 */
+	uint64_t src_stride, dst_stride, mask_stride;
+	uint32_t mask_rows; /* divides rows; 0 = rows */
+	enum sili_prefetch prefetch;
+};
+int sili_softmax(struct sili_device *dev, const struct sili_softmax *op, union x1_cmd *cmds,
+		 uint32_t max);
+
+enum sili_norm_kind {
+	SILI_NORM_LAYER = 0,
+	SILI_NORM_RMS,
+};
+
+/*
+ * x = src + residual, which is also stored as sum where that is given;
+ * layer: dst = (x - mean(x)) / sqrt(var(x) + eps) * gamma + beta,
+ * RMS:   dst = x / sqrt(mean(x * x) + eps) * gamma + beta.
+ *
+ * In FP32, with VECTOR's row sums in parts of 16,384 columns (mean first, then
+ * the squares of what differs from it), then converted to dst_fmt; or block
+ * quantised, for the GEMM that reads it: dst_scale_mode FP32 1x128, MX or
+ * NVFP4 as sili_quantise() does, scales in rows dst_scale_stride apart. Error
+ * below 2^-21 * (1 + max|x| / std) of the largest result of a row, plus the
+ * conversion. Formats and -E2BIG as of sili_softmax().
+ */
+struct sili_norm {
+	uint32_t size;
+	enum sili_norm_kind kind;
+	uint32_t rows, cols;
+	float eps;
+	enum x1_format src_fmt, dst_fmt, residual_fmt, sum_fmt, param_fmt;
+	uint64_t src, dst;
+	uint64_t residual, sum; /* or 0 */
+	uint64_t gamma, beta;   /* cols values in param_fmt, or 0 */
+	uint64_t src_stride, dst_stride, residual_stride, sum_stride;
+	enum x1_scale_mode dst_scale_mode;
+	float dst_tensor; /* NVFP4: its scale per tensor, 0 = 1 */
+	uint64_t dst_scales, dst_scale_stride;
+	enum sili_prefetch prefetch;
+};
+int sili_norm(struct sili_device *dev, const struct sili_norm *op, union x1_cmd *cmds,
+	      uint32_t max);
+
+/*
+ * Inference: f = gamma / sqrt(var + eps) per channel,
+ * dst = act(fma(src, f, beta - mean * f) + residual).
+ *
+ * Dense tensors of batch x channels x pixels, or with channels_last of
+ * batch x pixels x channels. Parameters are FP32, one per channel; gamma and
+ * beta may be 0. All in FP32 and then converted: the error is below 2^-22 of
+ * |src * f| + |mean * f| + |beta|, then act's and the conversion's. -E2BIG: channels_last
+ * with more channels than the scratchpad holds (at least 8,192).
+ */
+struct sili_batch_norm {
+	uint32_t size;
+	uint32_t batch, channels, pixels;
+	bool channels_last;
+	enum sili_act act;
+	float eps;
+	enum x1_format src_fmt, dst_fmt, residual_fmt;
+	uint64_t src, dst, residual; /* residual: or 0 */
+	uint64_t mean, var, gamma, beta;
+	enum sili_prefetch prefetch;
+};
+int sili_batch_norm(struct sili_device *dev, const struct sili_batch_norm *op, union x1_cmd *cmds,
+		    uint32_t max);
+
+/* ---- element-wise, reductions, rotary embedding ------------------------- */
+
+/*
+ * An operand of up to four dimensions. stride[0] is in elements, the others in
+ * bytes; 0 repeats one element for all of the dimension. Formats below 8 bits
+ * have dense rows (stride[0] 1) of whole bytes.
+ */
+struct sili_tensor {
+	enum x1_format fmt;
+	uint64_t dva;
+	int64_t stride[4]; /* 0 .. 2^31 - 1 */
+};
+
+/*
+ * dst = op(a[, b[, c]]) over dim[0] x .. x dim[3] (dim[0] fastest; unused ones
+ * are 1), op as enum x1_vec_op from MOV to SELECT, with conversion. b or c with
+ * dva 0 is the scalar. dst repeats nothing and overlaps no source, unless it is
+ * the same tensor. Results are those of VECTOR, one rounding more where dst_fmt
+ * is not FP32; a MOV moves bits where formats are equal.
+ */
+struct sili_map {
+	uint32_t size;
+	enum x1_vec_op op;
+	uint32_t dim[4];
+	struct sili_tensor dst, a, b, c;
+	float b_scalar, c_scalar; /* rounded to INT32 where all formats are integers */
+	enum sili_prefetch prefetch;
+};
+int sili_map(struct sili_device *dev, const struct sili_map *op, union x1_cmd *cmds, uint32_t max);
+
+enum sili_reduce_op {
+	SILI_REDUCE_SUM = 0,
+	SILI_REDUCE_MEAN,
+	SILI_REDUCE_MAX,
+	SILI_REDUCE_MIN,
+	SILI_REDUCE_AMAX,
+	SILI_REDUCE_SUMSQ,
+};
+
+/*
+ * Reduce each row to one value, or with `columns` each column (dst: one row).
+ *
+ * In FP32, then converted; INT32 throughout where src and dst are integers and
+ * there is one group. Rows are summed as RSUM does in groups of 16,384 columns,
+ * columns in groups of 64 rows by halves (row i takes row i + 32, then + 16, ..);
+ * what groups give is reduced the same way. The error of a sum is below
+ * 2^-24 * (n / 64 + 8) (rows, n <= 16,384) or 2^-23 * (6 * log64(n) + 1)
+ * (columns) of the sum of magnitudes. sili_reduce_work_bytes() is 0 with one
+ * group, and -EINVAL as an int64_t for a bad request. Takes a command per level of groups.
+ */
+struct sili_reduce {
+	uint32_t size;
+	enum sili_reduce_op op;
+	bool columns;
+	uint32_t rows, cols;
+	enum x1_format src_fmt, dst_fmt;
+	uint64_t src, dst, src_stride;
+	uint64_t work; /* DVA of sili_reduce_work_bytes() bytes */
+	enum sili_prefetch prefetch;
+};
+int64_t sili_reduce_work_bytes(const struct sili_reduce *op);
+int sili_reduce(struct sili_device *dev, const struct sili_reduce *op, union x1_cmd *cmds,
+		uint32_t max);
+
+/*
+ * Rotary embedding of the first `rotate` elements of each head; pair i of token
+ * t is (x[i], x[i + rotate / 2]), or with `interleaved` (x[2i], x[2i + 1]):
+ * dst0 = x0 * cos - x1 * sin, dst1 = x0 * sin + x1 * cos.
+ *
+ * cos and sin: FP32 rows of rotate / 2 per token, table_stride apart. Or
+ * computed on the device: the angle is freq[i] * positions[t], rounded to FP32
+ * (rotate / 2 FP32, tokens INT32). In FP32, each product and sum rounded, then
+ * converted: the error is below 2^-22 * (|x0| + |x1|), with computed tables
+ * 2^-24 of the angle more. fmt has 8 bits or more. src may be dst; elements
+ * beyond `rotate` are copied where it is not.
+ */
+struct sili_rope {
+	uint32_t size;
+	uint32_t tokens, heads, dim;
+	uint32_t rotate; /* even; 0 = dim */
+	bool interleaved;
+	enum x1_format fmt;
+	uint64_t src, dst;
+	uint64_t token_stride, head_stride, dst_token_stride, dst_head_stride;
+	uint64_t cos, sin, table_stride;
+	uint64_t freq, positions;
+	enum sili_prefetch prefetch;
+};
+int sili_rope(struct sili_device *dev, const struct sili_rope *op, union x1_cmd *cmds,
+	      uint32_t max);
+
+/* ---- rows by number ------------------------------------------------------ */
+
+/*
+ * sili_gather():      dst[r] = src[index[r]], src has `limit` rows (embedding lookup)
+ * sili_scatter():     dst[index[r]] = src[r], dst has `limit` rows; numbers differ
+ * sili_scatter_add(): dst[index[r]] += src[r], r rising, in FP32, then converted once
+ *
+ * index: rows INT32. Beyond 0 .. limit - 1 gather gives a row of zeros, the
+ * others pass the row over. Gather and scatter move bits where formats are
+ * equal. Scatter-add reads src once for every 512 rows of dst.
+ */
+struct sili_rows {
+	uint32_t size;
+	uint32_t rows, cols, limit;
+	enum x1_format src_fmt, dst_fmt;
+	uint64_t src, dst, index;
+	uint64_t src_stride, dst_stride;
+	enum sili_prefetch prefetch;
+};
+int sili_gather(struct sili_device *dev, const struct sili_rows *op, union x1_cmd *cmds,
+		uint32_t max);
+int sili_scatter(struct sili_device *dev, const struct sili_rows *op, union x1_cmd *cmds,
+		 uint32_t max);
+int sili_scatter_add(struct sili_device *dev, const struct sili_rows *op, union x1_cmd *cmds,
+		     uint32_t max);
+
 #ifdef __cplusplus
 }
 #endif

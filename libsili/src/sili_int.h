@@ -173,8 +173,16 @@ int sili_fail(char *err, size_t err_len, int code, const char *fmt, ...)
 /* Word 0 of a key: the family of kernels. */
 enum sili_key_family {
 	SILI_KEY_GEMM = 1,
-	SILI_KEY_ELTWISE = 2,
 	SILI_KEY_MLP = 3,
+	SILI_KEY_SOFTMAX = 16,
+	SILI_KEY_NORM,
+	SILI_KEY_BATCH_NORM,
+	SILI_KEY_MAP,
+	SILI_KEY_REDUCE_ROWS,
+	SILI_KEY_REDUCE_COLS,
+	SILI_KEY_ROPE,
+	SILI_KEY_ROWS,
+	SILI_KEY_SCATTER_ADD,
 	SILI_KEY_CONV = 32,
 	SILI_KEY_WINDOW,
 	SILI_KEY_ATTENTION,

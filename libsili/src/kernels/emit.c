@@ -54,7 +54,8 @@ void sili_emit_vec(struct sili_prog *p, uint8_t rd, uint8_t ra, uint8_t rb,
 	sili_desc_set(&d, X1_VEC_OP, v->op);
 	sili_put(&d, X1_VEC_ROWS, v->rows);
 	sili_put(&d, X1_VEC_COLS, v->cols);
-	sili_desc_set(&d, X1_VEC_FMT, v->dst_fmt | v->s0_fmt << 8 | v->s1_fmt << 16 | (uint32_t)v->s2_fmt << 24);
+	sili_desc_set(&d, X1_VEC_FMT,
+		      v->dst_fmt | v->s0_fmt << 8 | v->s1_fmt << 16 | (uint32_t)v->s2_fmt << 24);
 	sili_desc_set(&d, X1_VEC_CTRL,
 		      X1_VEC_CTRL_BCAST0(v->bcast0) | X1_VEC_CTRL_BCAST1(v->bcast1) |
 			      X1_VEC_CTRL_BCAST2(v->bcast2));
@@ -87,6 +88,23 @@ int sili_act_op(enum sili_act act)
 		return X1_VEC_TANH;
 	}
 	return -1;
+}
+
+bool sili_scale_takes(enum x1_scale_mode mode, enum x1_format fmt)
+{
+	switch (mode) {
+	case X1_SCALE_NONE:
+		return true;
+	case X1_SCALE_F32_1X128:
+	case X1_SCALE_F32_128X128:
+		return fmt != X1_FMT_FP32 && fmt != X1_FMT_TF32;
+	case X1_SCALE_MX32:
+		return x1_format_bits(fmt) <= 8 && fmt != X1_FMT_INT4;
+	case X1_SCALE_NV16:
+		return fmt == X1_FMT_E2M1;
+	default:
+		return false;
+	}
 }
 
 void sili_emit_tokens(struct sili_prog *p, uint8_t sem, uint32_t n)

@@ -69,6 +69,9 @@ void sili_emit_vec(struct sili_prog *p, uint8_t rd, uint8_t ra, uint8_t rb,
 /* VECTOR op of an activation; SILI_ACT_NONE: X1_VEC_MOV. -1 = unknown. */
 int sili_act_op(enum sili_act act);
 
+/* Do elements of this format have scales of this mode in MATRIX? */
+bool sili_scale_takes(enum x1_scale_mode mode, enum x1_format fmt);
+
 /* n copies of a token: counting semaphores start at 0. */
 void sili_emit_tokens(struct sili_prog *p, uint8_t sem, uint32_t n);
 

@@ -14,23 +14,6 @@ static bool is_wide(enum x1_format fmt)
 	return fmt == X1_FMT_FP32 || fmt == X1_FMT_TF32;
 }
 
-static bool scale_takes(enum x1_scale_mode mode, enum x1_format fmt)
-{
-	switch (mode) {
-	case X1_SCALE_NONE:
-		return true;
-	case X1_SCALE_F32_1X128:
-	case X1_SCALE_F32_128X128:
-		return !is_wide(fmt);
-	case X1_SCALE_MX32:
-		return x1_format_bits(fmt) <= 8 && fmt != X1_FMT_INT4;
-	case X1_SCALE_NV16:
-		return fmt == X1_FMT_E2M1;
-	default:
-		return false;
-	}
-}
-
 /* What MATRIX takes: the manual's REQ-NUM-010. */
 bool gemm_formats_ok(const struct sili_info *info, const struct sili_gemm *g)
 {
@@ -44,7 +27,7 @@ bool gemm_formats_ok(const struct sili_info *info, const struct sili_gemm *g)
 	if ((unsigned int)g->a_scale_mode >= X1_SCALE_COUNT ||
 	    (unsigned int)g->b_scale_mode >= X1_SCALE_COUNT ||
 	    !(info->scales >> g->a_scale_mode & info->scales >> g->b_scale_mode & 1) ||
-	    !scale_takes(g->a_scale_mode, a) || !scale_takes(g->b_scale_mode, b))
+	    !sili_scale_takes(g->a_scale_mode, a) || !sili_scale_takes(g->b_scale_mode, b))
 		return false;
 	if ((g->a_scale_mode || g->b_scale_mode) && (is_wide(a) || is_wide(b)))
 		return false;
