@@ -212,6 +212,9 @@ struct sili_device {
 	struct sili_copy *copy;
 	/** @copy_epoch: changes when a reset ends the copy queue */
 	u32 copy_epoch;
+	/** @bind_sched, @bind_wq: asynchronous binds */
+	struct drm_gpu_scheduler bind_sched;
+	struct workqueue_struct *bind_wq;
 
 	/** @vm_lock: protects @vms and attaching to the device */
 	struct mutex vm_lock;
@@ -268,9 +271,16 @@ struct sili_vm {
 	struct drm_gpuvm base;
 	struct sili_device *sdev;
 	struct list_head link;
-	/** @lock: changes of the mappings, @closed */
+	/** @lock: changes of the mappings, @closed, @last_bind */
 	struct mutex lock;
-	/** @table_lock: page tables, @evicted, and the start of jobs */
+	/** @binds: asynchronous ones, in their order */
+	struct drm_sched_entity binds;
+	/** @last_bind: fence of the last asynchronous one, or NULL */
+	struct dma_fence *last_bind;
+	/**
+	 * @table_lock: page tables, @evicted, and the start of jobs; fences and
+	 * reclaim wait for it, so nothing allocates under it
+	 */
 	struct mutex table_lock;
 	/** @evicted: buffers (sili_vm_bo) whose mappings have to be written again */
 	struct list_head evicted;
@@ -301,13 +311,15 @@ struct sili_va {
 	u64 flags;
 	/** @link: of a bind: prepared or dead */
 	struct list_head link;
+	/** @vm_bo: of a dead one: what it was a mapping of */
+	struct drm_gpuvm_bo *vm_bo;
 };
 
 #define to_sili_va(v) container_of(v, struct sili_va, base)
 
 /** struct sili_pt_update - what one bind changes in the page tables */
 struct sili_pt_update {
-	/** @spare: zeroed tables, taken before anything changes */
+	/** @spare: tables, taken before anything changes */
 	u64 *spare;
 	u32 num_spare;
 	/** @dead: tables to free after INVALIDATE */
@@ -348,6 +360,10 @@ struct sili_queue {
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 };
+
+/* siliflow_drv.c */
+void sili_live_get(void);
+void sili_live_put(void);
 
 /* siliflow_device.c */
 int sili_device_init(struct sili_device *sdev);
@@ -489,7 +505,6 @@ int sili_ioctl_bo_wait(struct drm_device *drm, void *data, struct drm_file *file
 /* siliflow_vm.c */
 int sili_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file);
 int sili_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *file);
-int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file);
 struct sili_vm *sili_vm_lookup(struct sili_file *sfile, u32 handle);
 void sili_vm_close(struct sili_vm *vm);
 void sili_vm_unplug_all(struct sili_device *sdev);
@@ -499,9 +514,21 @@ static inline void sili_vm_put(struct sili_vm *vm)
 	drm_gpuvm_put(&vm->base);
 }
 
+/* siliflow_bind.c */
+int sili_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file);
+int sili_bind_step_map(struct drm_gpuva_op *op, void *priv);
+int sili_bind_step_remap(struct drm_gpuva_op *op, void *priv);
+int sili_bind_step_unmap(struct drm_gpuva_op *op, void *priv);
+int sili_bind_entity_init(struct sili_vm *vm);
+void sili_bind_pause(struct sili_device *sdev, bool pause);
+int sili_bind_init(struct sili_device *sdev);
+int sili_bind_module_init(void);
+void sili_bind_module_exit(void);
+
 /* siliflow_evict.c */
 int sili_evict_mappings(struct sili_bo *bo, struct ttm_operation_ctx *ctx);
 bool sili_evict_spared(struct sili_bo *bo);
+int sili_vm_restore(struct sili_vm *vm, struct drm_gem_object *gem);
 int sili_vm_begin_jobs(struct sili_vm *vm);
 void sili_vm_end_jobs(struct sili_vm *vm);
 
@@ -512,7 +539,6 @@ int sili_ioctl_queue_state(struct drm_device *drm, void *data, struct drm_file *
 struct sili_queue *sili_queue_lookup(struct sili_file *sfile, u32 handle);
 void sili_queue_close(struct sili_queue *queue);
 void sili_queue_put(struct sili_queue *queue);
-void sili_queue_drain_module(void);
 u64 sili_queue_cycles(struct sili_queue *queue);
 void sili_queue_fold_cycles(struct sili_queue *queue);
 int sili_queue_restore(struct sili_queue *queue);

@@ -179,6 +179,9 @@ int sili_device_init(struct sili_device *sdev)
 	ret = sili_sched_init(sdev);
 	if (ret)
 		return ret;
+	ret = sili_bind_init(sdev);
+	if (ret)
+		return ret;
 	ret = sili_fw_load(sdev);
 	if (ret)
 		return ret;

@@ -13,6 +13,23 @@
 
 static DEFINE_IDA(sili_indices);
 
+/* ---- what may outlast its file and its device ---- */
+
+/* Queues and binds that still exist anywhere: the module stays until they are gone. */
+static atomic_t sili_live;
+static DECLARE_WAIT_QUEUE_HEAD(sili_live_wait);
+
+void sili_live_get(void)
+{
+	atomic_inc(&sili_live);
+}
+
+void sili_live_put(void)
+{
+	if (atomic_dec_and_test(&sili_live))
+		wake_up_all(&sili_live_wait);
+}
+
 /* ---- files ---- */
 
 static int sili_open(struct drm_device *drm, struct drm_file *file)
@@ -236,14 +253,23 @@ static struct pci_driver sili_pci_driver = {
 
 static int __init sili_module_init(void)
 {
-	return pci_register_driver(&sili_pci_driver);
+	int ret = sili_bind_module_init();
+
+	if (ret)
+		return ret;
+	ret = pci_register_driver(&sili_pci_driver);
+	if (ret)
+		sili_bind_module_exit();
+	return ret;
 }
 module_init(sili_module_init);
 
 static void __exit sili_module_exit(void)
 {
 	pci_unregister_driver(&sili_pci_driver);
-	sili_queue_drain_module();
+	/* Jobs and binds that wait for a foreign fence. */
+	wait_event(sili_live_wait, !atomic_read(&sili_live));
+	sili_bind_module_exit();
 }
 module_exit(sili_module_exit);
 

@@ -11,6 +11,8 @@
  * vm->table_lock is held while a VM is told, and from the look whether a VM is
  * complete until the fence of the new job is in the VM's reservation. So a job
  * is either seen by who moves the buffer, or sees that it has moved.
+ *
+ * A buffer that nobody has reserved and that is on the list has no entries.
  */
 #include "siliflow.h"
 
@@ -45,6 +47,30 @@ static void sili_vm_bo_clear(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 		sili_mmu_invalidate(vm, va->va.addr, va->va.range);
 }
 
+static int sili_vm_bo_evict(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo,
+			    struct ttm_operation_ctx *ctx)
+{
+	struct list_head *link = &to_sili_vm_bo(vm_bo)->evict_link;
+	int ret;
+
+	/* Already out of reach. */
+	if (!list_empty(link))
+		return 0;
+	mutex_lock(&vm->table_lock);
+	list_add_tail(link, &vm->evicted);
+	mutex_unlock(&vm->table_lock);
+	ret = sili_vm_idle(vm, ctx);
+	if (!ret) {
+		sili_vm_bo_clear(vm, vm_bo);
+		return 0;
+	}
+	/* It stays where it is. */
+	mutex_lock(&vm->table_lock);
+	list_del_init(link);
+	mutex_unlock(&vm->table_lock);
+	return ret;
+}
+
 /**
  * sili_evict_mappings() - make a reserved buffer ready to leave its place
  * @bo: buffer
@@ -62,15 +88,9 @@ int sili_evict_mappings(struct sili_bo *bo, struct ttm_operation_ctx *ctx)
 
 	dma_resv_assert_held(bo->base.base.resv);
 	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base.base) {
-		struct sili_vm *vm = to_sili_vm(vm_bo->vm);
-
-		mutex_lock(&vm->table_lock);
-		list_move_tail(&to_sili_vm_bo(vm_bo)->evict_link, &vm->evicted);
-		mutex_unlock(&vm->table_lock);
-		ret = sili_vm_idle(vm, ctx);
+		ret = sili_vm_bo_evict(to_sili_vm(vm_bo->vm), vm_bo, ctx);
 		if (ret)
 			return ret;
-		sili_vm_bo_clear(vm, vm_bo);
 	}
 	return 0;
 }
@@ -94,34 +114,32 @@ bool sili_evict_spared(struct sili_bo *bo)
 	return false;
 }
 
-/* Write all entries of a buffer; both locks held. */
-static int sili_rebind_map(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
+/* Write the entries of one mapping. */
+static int sili_rebind_va(struct sili_vm *vm, struct sili_bo *bo, struct sili_va *va)
 {
-	struct sili_bo *bo = gem_to_sili_bo(vm_bo->obj);
+	u64 addr = va->base.va.addr, range = va->base.va.range, spare = 0, dead = 0;
 	struct sili_pt_update up;
-	struct drm_gpuva *va;
 	int ret;
 
-	drm_gpuvm_bo_for_each_va(va, vm_bo) {
-		u64 addr = va->va.addr, range = va->va.range, spare = 0, dead = 0;
-
-		sili_pt_need(bo, addr, range, va->gem.offset, &spare, &dead);
-		ret = sili_pt_prepare(vm->sdev, &up, spare, dead);
-		if (ret)
-			return ret;
-		sili_pt_map(vm, &up, addr, range, bo, va->gem.offset, to_sili_va(va)->flags);
-		/* Tables that 2 MiB pages have replaced. */
-		if (up.num_dead)
-			sili_mmu_invalidate_live(vm->sdev, vm->id, addr, range);
-		sili_pt_finish(vm->sdev, &up);
-	}
-	list_del_init(&to_sili_vm_bo(vm_bo)->evict_link);
+	sili_pt_need(bo, addr, range, va->base.gem.offset, &spare, &dead);
+	ret = sili_pt_prepare(vm->sdev, &up, spare, dead);
+	if (ret)
+		return ret;
+	mutex_lock(&vm->table_lock);
+	sili_pt_map(vm, &up, addr, range, bo, va->base.gem.offset, va->flags);
+	/* Tables that 2 MiB pages have replaced. */
+	if (up.num_dead)
+		sili_mmu_invalidate_live(vm->sdev, vm->id, addr, range);
+	mutex_unlock(&vm->table_lock);
+	sili_pt_finish(vm->sdev, &up);
 	return 0;
 }
 
+/* Put a reserved buffer where it belongs and write all its entries. */
 static int sili_rebind_bo(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 {
 	struct sili_bo *bo = gem_to_sili_bo(vm_bo->obj);
+	struct drm_gpuva *va;
 	int idx, ret;
 
 	ret = sili_ttm_validate(bo);
@@ -129,10 +147,37 @@ static int sili_rebind_bo(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 		return ret;
 	if (!drm_dev_enter(&vm->sdev->drm, &idx))
 		return -ENODEV;
-	mutex_lock(&vm->table_lock);
-	ret = sili_rebind_map(vm, vm_bo);
-	mutex_unlock(&vm->table_lock);
+	drm_gpuvm_bo_for_each_va(va, vm_bo) {
+		ret = sili_rebind_va(vm, bo, to_sili_va(va));
+		if (ret)
+			break;
+	}
 	drm_dev_exit(idx);
+	if (ret)
+		return ret;
+	mutex_lock(&vm->table_lock);
+	list_del_init(&to_sili_vm_bo(vm_bo)->evict_link);
+	mutex_unlock(&vm->table_lock);
+	return 0;
+}
+
+/**
+ * sili_vm_restore() - have a reserved buffer's mappings complete
+ * @vm: address space, lock held
+ * @gem: buffer, mapped or not
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_vm_restore(struct sili_vm *vm, struct drm_gem_object *gem)
+{
+	struct drm_gpuvm_bo *vm_bo = drm_gpuvm_bo_find(&vm->base, gem);
+	int ret = 0;
+
+	if (!vm_bo)
+		return 0;
+	if (!list_empty(&to_sili_vm_bo(vm_bo)->evict_link))
+		ret = sili_rebind_bo(vm, vm_bo);
+	drm_gpuvm_bo_put(vm_bo);
 	return ret;
 }
 
@@ -169,7 +214,9 @@ static int sili_vm_rebind(struct sili_vm *vm)
 			continue;
 		gem = vm_bo->base.obj;
 		dma_resv_lock(gem->resv, NULL);
-		ret = sili_rebind_bo(vm, &vm_bo->base);
+		/* Whoever had it reserved may have left it where it was. */
+		if (!list_empty(&vm_bo->evict_link))
+			ret = sili_rebind_bo(vm, &vm_bo->base);
 		drm_gpuvm_bo_put(&vm_bo->base);
 		ttm_bo_unreserve(&gem_to_sili_bo(gem)->base);
 		drm_gem_object_put(gem);

@@ -86,6 +86,8 @@ void sili_freeze(struct sili_device *sdev)
 	WRITE_ONCE(sdev->frozen, true);
 	smp_mb(); /* against sili_gate_try() */
 	wait_event(sdev->gate_wait, !atomic_read(&sdev->gate_users));
+	/* Who was inside may have waited for them. */
+	sili_bind_pause(sdev, true);
 	WRITE_ONCE(sdev->unmapped, true);
 	smp_mb(); /* against sili_fault_enter() */
 	wait_event(sdev->gate_wait, !atomic_read(&sdev->gate_faults));
@@ -97,6 +99,7 @@ void sili_freeze(struct sili_device *sdev)
  */
 void sili_thaw(struct sili_device *sdev)
 {
+	sili_bind_pause(sdev, false);
 	WRITE_ONCE(sdev->unmapped, false);
 	WRITE_ONCE(sdev->frozen, false);
 	wake_up_all(&sdev->gate_wait);

@@ -49,12 +49,8 @@ static void sili_pt_clear(struct sili_device *sdev, u64 table)
 		sili_pte_set(sdev, table, i, 0);
 }
 
-/*
- * sili_pt_alloc() - take an empty table
- *
- * Return: 0 or -ENOMEM.
- */
-int sili_pt_alloc(struct sili_device *sdev, u64 *table)
+/* Take a table, with whatever it had in it. */
+static int sili_pt_reserve(struct sili_device *sdev, u64 *table)
 {
 	u32 i;
 
@@ -70,8 +66,21 @@ int sili_pt_alloc(struct sili_device *sdev, u64 *table)
 	if (i == sdev->pt_num)
 		return -ENOMEM;
 	*table = sili_pt_base(i);
-	sili_pt_clear(sdev, *table);
 	return 0;
+}
+
+/*
+ * sili_pt_alloc() - take an empty table
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int sili_pt_alloc(struct sili_device *sdev, u64 *table)
+{
+	int ret = sili_pt_reserve(sdev, table);
+
+	if (!ret)
+		sili_pt_clear(sdev, *table);
+	return ret;
 }
 
 static void sili_pt_free(struct sili_device *sdev, u64 table)
@@ -142,7 +151,7 @@ int sili_pt_prepare(struct sili_device *sdev, struct sili_pt_update *up, u64 spa
 		return -ENOMEM;
 	up->dead = up->spare + spare;
 	while (up->num_spare < spare && !ret) {
-		ret = sili_pt_alloc(sdev, &up->spare[up->num_spare]);
+		ret = sili_pt_reserve(sdev, &up->spare[up->num_spare]);
 		if (!ret)
 			up->num_spare++;
 	}
@@ -168,12 +177,22 @@ void sili_pt_finish(struct sili_device *sdev, struct sili_pt_update *up)
 
 /* ---- entries ---- */
 
+/* A table to be filled before it is used. */
 static u64 sili_pt_take(struct sili_device *sdev, struct sili_pt_update *up)
 {
 	/* Cannot be: sili_pt_tables() counts the most that can be needed. */
 	if (drm_WARN_ON(&sdev->drm, !up->num_spare))
 		return 0;
 	return up->spare[--up->num_spare];
+}
+
+static u64 sili_pt_take_empty(struct sili_device *sdev, struct sili_pt_update *up)
+{
+	u64 table = sili_pt_take(sdev, up);
+
+	if (table)
+		sili_pt_clear(sdev, table);
+	return table;
 }
 
 static u64 sili_pt_split(struct sili_device *sdev, struct sili_pt_update *up, u64 huge)
@@ -206,7 +225,7 @@ static u64 sili_pt_walk(struct sili_vm *vm, struct sili_pt_update *up, u64 addr,
 		if (!(pte & X1_PTE_VALID) && !make)
 			return 0;
 		if (!(pte & X1_PTE_VALID))
-			next = sili_pt_take(sdev, up);
+			next = sili_pt_take_empty(sdev, up);
 		else if (pte & X1_PTE_HUGE)
 			next = sili_pt_split(sdev, up, pte);
 		else
@@ -222,7 +241,7 @@ static u64 sili_pt_walk(struct sili_vm *vm, struct sili_pt_update *up, u64 addr,
 	return table;
 }
 
-/* Where page @page of a reserved buffer lies, as an entry's address bits. */
+/* Where page @page of a buffer lies, as an entry's address bits. */
 static u64 sili_bo_page(struct sili_bo *bo, u64 page)
 {
 	if (sili_bo_in_hbm(bo))
@@ -259,36 +278,82 @@ static void sili_pt_map_huge(struct sili_vm *vm, struct sili_pt_update *up, u64 
 	sili_pte_set(vm->sdev, table, index, pte | X1_PTE_HUGE);
 }
 
+/* The entries of @num pages, side by side in a table of level 0. */
+static void sili_pt_fill(struct sili_device *sdev, u64 table, u32 index, u32 num,
+			 struct sili_bo *bo, u32 page, u64 flags)
+{
+	u64 __iomem *pte = sili_pte(sdev, table, index);
+	u32 i, run;
+
+	if (!sili_bo_in_hbm(bo)) {
+		const dma_addr_t *dma = bo->base.ttm->dma_address + page;
+
+		for (i = 0; i < num; i++)
+			writeq(dma[i] | X1_PTE_SYSTEM | flags, pte + i);
+		return;
+	}
+	for (; num; num -= run, page += run) {
+		u64 at = sili_res_addr(sdev, bo->base.resource, page, &run) | flags;
+
+		run = min(run, num);
+		for (i = 0; i < run; i++)
+			writeq(at + ((u64)i << PAGE_SHIFT), pte++);
+	}
+}
+
+/* All of a table of level 0; a new one is filled before anything leads to it. */
+static void sili_pt_map_table(struct sili_vm *vm, struct sili_pt_update *up, u64 addr,
+			      struct sili_bo *bo, u32 page, u64 flags)
+{
+	u64 parent = sili_pt_walk(vm, up, addr, 1, true), table, old;
+	u32 index = x1_pt_index(addr, 1);
+	bool made;
+
+	if (!parent)
+		return;
+	old = sili_pte_get(vm->sdev, parent, index);
+	made = !(old & X1_PTE_VALID) || old & X1_PTE_HUGE;
+	table = made ? sili_pt_take(vm->sdev, up) : old & X1_PTE_ADDR_MASK;
+	if (!table)
+		return;
+	sili_pt_fill(vm->sdev, table, 0, X1_PT_ENTRIES, bo, page, flags);
+	if (!made)
+		return;
+	wmb(); /* the table before the entry that leads to it */
+	sili_pte_set(vm->sdev, parent, index, table | X1_PTE_VALID);
+}
+
 /**
  * sili_pt_map() - write the entries of a range; cannot fail
  * @vm: address space, table_lock held
  * @up: prepared for the range
  * @addr: DVA
  * @range: bytes
- * @bo: reserved buffer
+ * @bo: buffer that does not move
  * @offset: bytes into @bo
  * @flags: X1_PTE_READ, X1_PTE_WRITE, X1_PTE_EXEC
  */
 void sili_pt_map(struct sili_vm *vm, struct sili_pt_update *up, u64 addr, u64 range,
 		 struct sili_bo *bo, u64 offset, u64 flags)
 {
-	u64 table = 0, done = 0;
+	u64 done, n;
 
 	flags |= X1_PTE_VALID;
-	while (done < range) {
-		u64 at = addr + done, pte = sili_bo_page(bo, (offset + done) >> PAGE_SHIFT) | flags;
+	for (done = 0; done < range; done += n) {
+		u64 at = addr + done, table;
+		u32 page = (offset + done) >> PAGE_SHIFT;
 
-		if (sili_bo_huge(bo, at, offset + done, range - done)) {
-			sili_pt_map_huge(vm, up, at, pte);
-			table = 0;
-			done += X1_HUGE_SIZE;
-			continue;
-		}
-		if (!table || !x1_pt_index(at, 0))
+		n = min(range - done, X1_HUGE_SIZE - at % X1_HUGE_SIZE);
+		if (sili_bo_huge(bo, at, offset + done, n)) {
+			sili_pt_map_huge(vm, up, at, sili_bo_page(bo, page) | flags);
+		} else if (n == X1_HUGE_SIZE) {
+			sili_pt_map_table(vm, up, at, bo, page, flags);
+		} else {
 			table = sili_pt_walk(vm, up, at, 0, true);
-		if (table)
-			sili_pte_set(vm->sdev, table, x1_pt_index(at, 0), pte);
-		done += X1_PAGE_SIZE;
+			if (table)
+				sili_pt_fill(vm->sdev, table, x1_pt_index(at, 0), n >> PAGE_SHIFT,
+					     bo, page, flags);
+		}
 	}
 	wmb(); /* out of the write-combining buffers before a job can use it */
 }

@@ -10,23 +10,9 @@ module_param(max_budget, ullong, 0644);
 MODULE_PARM_DESC(max_budget,
 		 "Most device cycles per LAUNCH that a queue may have, also the default; 0 = no limit");
 
-/* Queues that still exist anywhere: the module stays until they are gone. */
-static atomic_t sili_queues_live;
-static DECLARE_WAIT_QUEUE_HEAD(sili_queues_wait);
-
 u64 sili_max_budget(void)
 {
 	return READ_ONCE(max_budget);
-}
-
-/*
- * sili_queue_drain_module() - wait until the last job has been freed
- *
- * Jobs that wait for a foreign fence can outlast their file.
- */
-void sili_queue_drain_module(void)
-{
-	wait_event(sili_queues_wait, !atomic_read(&sili_queues_live));
 }
 
 static void sili_queue_release(struct kref *ref)
@@ -41,8 +27,7 @@ static void sili_queue_release(struct kref *ref)
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
 	drm_dev_put(drm);
-	if (atomic_dec_and_test(&sili_queues_live))
-		wake_up_all(&sili_queues_wait);
+	sili_live_put();
 }
 
 void sili_queue_put(struct sili_queue *queue)
@@ -257,7 +242,7 @@ static struct sili_queue *sili_queue_new(struct sili_device *sdev, struct sili_v
 	queue->vm = vm;
 	drm_gpuvm_get(&vm->base);
 	drm_dev_get(&sdev->drm);
-	atomic_inc(&sili_queues_live);
+	sili_live_get();
 	queue->args = *args;
 	if (!queue->args.budget)
 		queue->args.budget = sili_max_budget();

@@ -2,27 +2,15 @@
 /* SUBMIT: check all jobs, then queue them. */
 #include <linux/uaccess.h>
 
-#include <drm/drm_syncobj.h>
-
 #include "siliflow.h"
 #include "siliflow_job.h"
+#include "siliflow_sync.h"
 #include "siliflow_trace.h"
-
-/* A syncobj that a job signals. */
-struct sili_out {
-	struct drm_syncobj *syncobj;
-	struct dma_fence_chain *chain;	/* timelines only */
-	u64 point;
-};
 
 /* A job on its way in. */
 struct sili_entry {
 	struct sili_job *job;
-	/** @in: fences to wait for that have not signalled yet */
-	struct dma_fence **in;
-	u32 num_in;
-	struct sili_out *out;
-	u32 num_out;
+	struct sili_syncs syncs;
 };
 
 /*
@@ -36,86 +24,12 @@ void sili_job_free(struct sili_job *job)
 	kfree(job);
 }
 
-static int sili_sync_check(const struct drm_siliflow_sync *sync)
-{
-	bool timeline = sync->flags & SILIFLOW_SYNC_TIMELINE;
-
-	/* Point 0 of a timeline is the binary fence: nothing to wait for or signal. */
-	if (sync->flags & ~SILIFLOW_SYNC_FLAGS || timeline != !!sync->point)
-		return -EINVAL;
-	return 0;
-}
-
-static int sili_add_in(struct drm_file *file, struct sili_entry *entry, u64 ptr, u32 count)
-{
-	struct drm_siliflow_sync sync;
-	struct dma_fence *fence;
-	u32 i;
-	int ret;
-
-	if (!count)
-		return 0;
-	entry->in = kcalloc(count, sizeof(*entry->in), GFP_KERNEL);
-	if (!entry->in)
-		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		if (copy_from_user(&sync, u64_to_user_ptr(ptr) + (u64)i * sizeof(sync),
-				   sizeof(sync)))
-			return -EFAULT;
-		ret = sili_sync_check(&sync);
-		if (!ret)
-			ret = drm_syncobj_find_fence(file, sync.handle, sync.point, 0, &fence);
-		if (ret)
-			return ret;
-		if (dma_fence_is_signaled(fence))
-			dma_fence_put(fence);
-		else
-			entry->in[entry->num_in++] = fence;
-	}
-	return 0;
-}
-
-static int sili_add_out(struct drm_file *file, struct sili_entry *entry, u64 ptr, u32 count)
-{
-	struct drm_siliflow_sync sync;
-	u32 i;
-	int ret;
-
-	if (!count)
-		return 0;
-	entry->out = kcalloc(count, sizeof(*entry->out), GFP_KERNEL);
-	if (!entry->out)
-		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		struct sili_out *out = &entry->out[i];
-
-		if (copy_from_user(&sync, u64_to_user_ptr(ptr) + (u64)i * sizeof(sync),
-				   sizeof(sync)))
-			return -EFAULT;
-		ret = sili_sync_check(&sync);
-		if (ret)
-			return ret;
-		out->syncobj = drm_syncobj_find(file, sync.handle);
-		if (!out->syncobj)
-			return -ENOENT;
-		entry->num_out++;
-		out->point = sync.point;
-		if (out->point) {
-			out->chain = dma_fence_chain_alloc();
-			if (!out->chain)
-				return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
 static int sili_job_check(const struct drm_siliflow_job *args)
 {
 	u64 end;
 
 	if (args->pad || args->addr % X1_CMD_BYTES || !args->num_cmds ||
-	    args->num_cmds > X1_MAX_CALL || args->num_in_syncs > SILIFLOW_MAX_SYNCS ||
-	    args->num_out_syncs > SILIFLOW_MAX_SYNCS ||
+	    args->num_cmds > X1_MAX_CALL ||
 	    check_add_overflow(args->addr, (u64)args->num_cmds * X1_CMD_BYTES, &end) ||
 	    args->addr < SILI_VA_START || end > SILI_VA_END)
 		return -EINVAL;
@@ -142,24 +56,13 @@ static int sili_entry_init(struct drm_file *file, struct sili_entry *entry,
 	spin_lock_init(&job->fence->lock);
 	job->addr = args->addr;
 	job->num_cmds = args->num_cmds;
-	ret = sili_add_in(file, entry, args->in_syncs, args->num_in_syncs);
-	if (!ret)
-		ret = sili_add_out(file, entry, args->out_syncs, args->num_out_syncs);
-	return ret;
+	return sili_syncs_init(file, &entry->syncs, args->in_syncs, args->num_in_syncs,
+			       args->out_syncs, args->num_out_syncs);
 }
 
 static void sili_entry_free(struct sili_entry *entry)
 {
-	u32 i;
-
-	for (i = 0; i < entry->num_in; i++)
-		dma_fence_put(entry->in[i]);
-	kfree(entry->in);
-	for (i = 0; i < entry->num_out; i++) {
-		dma_fence_chain_free(entry->out[i].chain);
-		drm_syncobj_put(entry->out[i].syncobj);
-	}
-	kfree(entry->out);
+	sili_syncs_free(&entry->syncs);
 	if (!entry->job)
 		return;
 	/* With a queue the scheduler knows it, though it was not pushed. */
@@ -175,21 +78,11 @@ static void sili_entry_free(struct sili_entry *entry)
 static void sili_entry_signal(struct sili_queue *queue, struct sili_entry *entry,
 			      const struct sili_job *job, struct dma_fence *fence)
 {
-	u32 i;
-
 	trace_siliflow_submit(queue->sdev->index, queue->hwq->index, fence->context, fence->seqno,
 			      job->addr, job->num_cmds);
 	/* All of one context: each replaces the one before it. */
 	dma_resv_add_fence(drm_gpuvm_resv(&queue->vm->base), fence, DMA_RESV_USAGE_BOOKKEEP);
-	for (i = 0; i < entry->num_out; i++) {
-		struct sili_out *out = &entry->out[i];
-
-		if (out->chain)
-			drm_syncobj_add_point(out->syncobj, out->chain, fence, out->point);
-		else
-			drm_syncobj_replace_fence(out->syncobj, fence);
-		out->chain = NULL;
-	}
+	sili_syncs_signal(&entry->syncs, fence);
 }
 
 /* Does nothing keep the jobs from the ring? submit_lock held. */
@@ -201,7 +94,7 @@ static bool sili_direct(struct sili_queue *queue, struct sili_entry *entries, u3
 	    READ_ONCE(queue->hwq->num_inflight) + num > SILI_MAX_DIRECT)
 		return false;
 	for (i = 0; i < num; i++)
-		if (entries[i].num_in)
+		if (entries[i].syncs.num_in)
 			return false;
 	return true;
 }
@@ -235,9 +128,7 @@ static int sili_sched_prepare(struct drm_file *file, struct sili_queue *queue,
 		return ret;
 	job->queue = queue;
 	kref_get(&queue->ref);
-	while (entry->num_in && !ret)
-		ret = drm_sched_job_add_dependency(&job->base, entry->in[--entry->num_in]);
-	return ret;
+	return sili_syncs_depend(&entry->syncs, &job->base);
 }
 
 static void sili_push_sched(struct sili_queue *queue, struct sili_entry *entries, u32 num)

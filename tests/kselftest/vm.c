@@ -216,7 +216,7 @@ TEST_F(vm, bad_bind)
 	} while (0)
 	BAD(-ENOENT, vm, 0);
 	BAD(-ENOENT, vm, ~0u);
-	BAD(-EINVAL, flags, 1);
+	BAD(-EINVAL, flags, SILIFLOW_VM_BIND_FLAGS + 1);
 	BAD(-EINVAL, num_ops, 0);
 	BAD(-EINVAL, num_ops, SILIFLOW_MAX_BIND_OPS + 1);
 	BAD(-EINVAL, num_ops, ~0u);

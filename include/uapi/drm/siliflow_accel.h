@@ -18,6 +18,7 @@
  *    1.1: DRM_SILIFLOW_QUERY_TELEMETRY.
  *    1.2: user queues: SILIFLOW_VM_LONG_RUNNING, SILIFLOW_QUEUE_USER,
  *    DRM_SILIFLOW_WAIT_VALUE.
+ *    1.3: SILIFLOW_VM_BIND_ASYNC, syncobjs of struct drm_siliflow_vm_bind.
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -32,7 +33,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	2
+#define SILIFLOW_DRIVER_MINOR	3
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -326,19 +327,35 @@ struct drm_siliflow_sync {
 #define SILIFLOW_MAX_BIND_OPS	1024
 #define SILIFLOW_MAX_SYNCS	256
 
+/** @SILIFLOW_VM_BIND_ASYNC: take effect after @in_syncs, and tell by @out_syncs */
+#define SILIFLOW_VM_BIND_ASYNC	(1u << 0)
+#define SILIFLOW_VM_BIND_FLAGS	0x1u
+
 /**
  * struct drm_siliflow_vm_bind - change mappings, all or nothing
  *
- * On return the operations have taken effect, and the device uses nothing
- * that they replaced.
+ * An error changes nothing, in the VM or in a syncobj. The calls for one VM take
+ * effect in their order, each as a whole.
  *
- * Errors: -ENOENT (vm, BO), -EINVAL (op, flags, alignment, range outside
- * [va_start, va_end) or the BO, count, padding).
+ * Without flags, on return the operations have taken effect, and the device
+ * uses nothing that they replaced.
+ *
+ * With SILIFLOW_VM_BIND_ASYNC the call returns when all is checked and taken
+ * that the operations need; nothing but the loss of the device can keep them
+ * from taking effect then. They do so when what @in_syncs had has signalled,
+ * with an error or not, and earlier binds of the VM have taken effect. The fence
+ * that goes to @out_syncs signals when the device uses nothing that they replaced:
+ * with -ENODEV when the device has gone, with -ESRCH when the VM was destroyed
+ * before. Jobs are not ordered against it but by syncobjs.
+ *
+ * Errors: -ENOENT (vm, BO, syncobj), -EINVAL (op, flags, alignment, range outside
+ * [va_start, va_end) or the BO, counts, padding; a syncobj to wait for that has
+ * no fence; syncobjs without SILIFLOW_VM_BIND_ASYNC).
  */
 struct drm_siliflow_vm_bind {
 	/** @vm: in: handle */
 	__u32 vm;
-	/** @flags: in: must be zero */
+	/** @flags: in: SILIFLOW_VM_BIND_* */
 	__u32 flags;
 	/** @num_ops: in: 1..SILIFLOW_MAX_BIND_OPS */
 	__u32 num_ops;
@@ -348,6 +365,14 @@ struct drm_siliflow_vm_bind {
 	__u64 ops;
 	/** @pad: must be zero */
 	__u64 pad;
+	/** @num_in_syncs: in: <= SILIFLOW_MAX_SYNCS; since 1.3 */
+	__u32 num_in_syncs;
+	/** @num_out_syncs: in: <= SILIFLOW_MAX_SYNCS; since 1.3 */
+	__u32 num_out_syncs;
+	/** @in_syncs: in: user pointer to struct drm_siliflow_sync; since 1.3 */
+	__u64 in_syncs;
+	/** @out_syncs: in: user pointer to struct drm_siliflow_sync; since 1.3 */
+	__u64 out_syncs;
 };
 
 /* --- queues ------------------------------------------------------------ */
