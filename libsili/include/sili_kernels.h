@@ -129,6 +129,73 @@ struct sili_pool {
 int sili_pool(struct sili_device *dev, const struct sili_pool *pool, union x1_cmd *cmds,
 	      uint32_t max);
 
+/* ---- attention ---------------------------------------------------------- */
+
+/*
+ * o = out_scale * softmax(scale * q·kᵀ + bias) · v, for each batch and head.
+ *
+ * q is q_len tokens of heads, k and v are kv_len tokens of kv_heads, which
+ * divides heads: heads [g * heads / kv_heads, ...) read the g-th. Each operand
+ * lies as [batch][token][head][dim] unless its strides say otherwise; k and v
+ * have dim up to 576, v_dim up to 512. With a latent cache (MLA) kv_heads is 1
+ * and v is the first v_dim elements of k's rows: where v and its strides equal
+ * k's, a row is read once.
+ *
+ * Token t of q stands at kv_len - q_len + t. causal: it sees keys up to its
+ * own place; window: the last `window` of those. Keys that are not seen have
+ * no influence, but their v has to be finite. bias: q_len rows of kv_len, per
+ * head and batch where bias_head and bias_batch are not 0; -Inf hides a key.
+ *
+ * Formats of q, k, v: BF16, FP16, E4M3, E5M2; of o any but E8M0; of bias FP32,
+ * BF16, FP16.
+ *
+ * In bits, up to the sign of zeros, for each row, with keys in blocks of 128
+ * from key 0: s = q·kᵀ by the accumulate rule; x = scale * s, or fma(s, scale,
+ * bias); M = max(M, scale * max s), or max x, from -1e20; p = EXPSUM(scale * s
+ * - (M - c)) in v's format, c = ln 256 for E4M3, else 0; L = L * a + the sum
+ * of p before conversion, and O = O * a + p·v, with a = EXP(M of before - M),
+ * p·v as MATRIX adds it to O; o = O * (RECIP(L) * out_scale). Against the formula in
+ * double precision the error is that of p's format: less than 2^-4 (E4M3) of
+ * the largest |v|, 2^-9 (BF16), 2^-11 (FP16) beside that of o's format.
+ */
+struct sili_attention {
+	uint32_t size;  /* sizeof(struct sili_attention) */
+	uint32_t batch; /* 0 = 1 */
+	uint32_t q_len, kv_len, heads;
+	uint32_t kv_heads; /* 0 = heads */
+	uint32_t dim;
+	uint32_t v_dim; /* 0 = dim */
+	enum x1_format q_fmt, k_fmt, v_fmt, o_fmt;
+	uint64_t q, k, v, o;               /* DVA */
+	uint64_t q_token, q_head, q_batch; /* strides, 0 = dense */
+	uint64_t k_token, k_head, k_batch;
+	uint64_t v_token, v_head, v_batch;
+	uint64_t o_token, o_head, o_batch;
+	bool causal;
+	uint32_t window; /* 0 = all; with causal alone */
+	uint64_t bias;   /* or 0 */
+	enum x1_format bias_fmt;
+	uint64_t bias_row;              /* stride, 0 = dense */
+	uint64_t bias_head, bias_batch; /* strides, 0 = shared */
+	float scale;                    /* above 0; 0 = 1 / sqrt(dim) */
+	float out_scale;                /* 0 = 1 */
+	enum sili_prefetch prefetch;
+};
+
+struct sili_attention_plan {
+	uint32_t tile_tokens, tile_heads; /* rows of a work-group */
+	uint32_t stages, score_buffers, work_groups;
+	uint64_t cycles;   /* expected */
+	uint64_t roofline; /* products of the keys that are seen at peak, or bytes */
+};
+
+/*
+ * One launch. kv_len is an argument of the kernel: a growing cache needs no
+ * new program. -EINVAL also where kv_len is below q_len and causal is set.
+ */
+int sili_attention(struct sili_device *dev, const struct sili_attention *attention,
+		   union x1_cmd *cmds, uint32_t max, struct sili_attention_plan *plan);
+
 /* ---- softmax and normalisation ------------------------------------------ */
 
 /*

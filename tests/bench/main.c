@@ -17,6 +17,7 @@ static const struct group {
 	{"memcpy", "the host's memcpy, against which `vm` puts its copies", bench_memcpy_group},
 	{"gemm", "GEMM 4096 in all formats on the in-process device", bench_gemm},
 	{"suite", "products of well-known networks against the roofline, in cycles", bench_suite},
+	{"attention", "attention against the roofline, in cycles", bench_attention},
 	{"sim", "submit, copy and memory on the in-process device", bench_sim},
 	{"vm", "submit and copy through siliflow.ko, against NVMe", bench_vm},
 };
@@ -33,7 +34,7 @@ static void usage(void)
 	       "writes the file of results, prints it, and fails if one that the file REQUIRED\n"
 	       "names is missing.\n\nGroups:\n");
 	for (size_t i = 0; i < NUM_GROUPS; i++)
-		printf("  %-7s %s\n", groups[i].name, groups[i].what);
+		printf("  %-9s %s\n", groups[i].name, groups[i].what);
 }
 
 static int add(json_t *root, int argc, char **argv)
