@@ -398,6 +398,36 @@ int sili_scatter(struct sili_device *dev, const struct sili_rows *op, union x1_c
 int sili_scatter_add(struct sili_device *dev, const struct sili_rows *op, union x1_cmd *cmds,
 		     uint32_t max);
 
+enum sili_bag_op {
+	SILI_BAG_SUM = 0,
+	SILI_BAG_MEAN,
+	SILI_BAG_MAX,
+};
+
+/*
+ * Embedding bag: dst[b] is the sum (of rows times weights), mean or maximum of
+ * rows index[offsets[b]] .. index[offsets[b + 1] - 1] of a table of `limit`
+ * rows; or of bag_size numbers for each bag, as sili_route() gives them. A
+ * number out of range stands for a row of zeros; an empty bag is 0.
+ *
+ * Sums are FP32 in the order of the numbers, weights multiply before and round
+ * once, the mean is the sum times 1 / n; then converted. The error is below
+ * 2^-24 * (n + 2) of the sum of magnitudes. index: INT32; offsets: bags + 1
+ * uint32, never falling; weights: one FP32 per number, with SUM alone.
+ */
+struct sili_bag {
+	uint32_t size;
+	enum sili_bag_op op;
+	uint32_t bags, cols, limit;
+	uint32_t bag_size; /* or offsets */
+	enum x1_format table_fmt, dst_fmt;
+	uint64_t table, dst, index;
+	uint64_t offsets, weights; /* or 0 */
+	uint64_t table_stride, dst_stride;
+	enum sili_prefetch prefetch;
+};
+int sili_bag(struct sili_device *dev, const struct sili_bag *op, union x1_cmd *cmds, uint32_t max);
+
 #ifdef __cplusplus
 }
 #endif

@@ -94,7 +94,7 @@ static uint64_t cols_of(const struct tile_operand *o, uint64_t cols)
 
 static uint64_t rows_of(const struct tile_operand *o, uint64_t rows)
 {
-	return is_row(o) ? 1 : sili_div_up(rows, one(o->row_div));
+	return is_row(o) ? 1 : o->rows ? o->rows : sili_div_up(rows, one(o->row_div));
 }
 
 static uint64_t tile_bytes(const struct tile_operand *o, uint64_t cols, uint64_t rows)
@@ -389,8 +389,8 @@ static struct sili_val cols_val(struct tiles *t, const struct tile_operand *o)
 
 static struct sili_val rows_val(struct tiles *t, const struct tile_operand *o)
 {
-	if (is_row(o))
-		return sili_imm(1);
+	if (is_row(o) || o->rows)
+		return sili_imm((int64_t)rows_of(o, 1));
 	if (one(o->row_div) == 1)
 		return sili_reg(R_ROWS);
 	alui(t, X1_OP_ADD, R_T1, R_ROWS, o->row_div - 1);

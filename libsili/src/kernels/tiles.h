@@ -45,7 +45,7 @@ struct tile_operand {
 	uint64_t dva;
 	/* [0] in elements, the others in bytes; 0: the same for all of that dimension. */
 	int64_t stride[TILE_DIMS];
-	uint32_t cols;         /* so many columns whatever the tile has; 0 = the tile's */
+	uint32_t cols, rows;   /* so many whatever the tile has; 0 = the tile's */
 	uint32_t div, row_div; /* one column, row for so many of the tile; 0 = 1 */
 	/*
 	 * Operand with INT32 row numbers for dimension 1, 0 = none: a TILE_INDEX for

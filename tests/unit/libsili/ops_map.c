@@ -459,6 +459,89 @@ static void rows(const char *op, uint32_t n, uint32_t cols, uint32_t limit, enum
 	free(tol);
 }
 
+/* ---- bags ---- */
+
+static int emit_bag(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
+		    enum sili_prefetch prefetch, union x1_cmd *cmds)
+{
+	struct sili_bag b = *(const struct sili_bag *)c->request;
+
+	b.table = dva[0];
+	b.dst = dva[1];
+	b.index = dva[2];
+	b.offsets = b.bag_size ? 0 : dva[3];
+	b.weights = b.weights ? dva[c->num - 1] : 0;
+	b.prefetch = prefetch;
+	return sili_bag(dev, &b, cmds, OPS_CMDS);
+}
+
+/* size 0: bags of up to `most` rows, some empty. */
+static void bag(enum sili_bag_op op, uint32_t bags, uint32_t cols, uint32_t limit, uint32_t size,
+		uint32_t most, bool weights, enum x1_format table, enum x1_format dst)
+{
+	static const char *const names[] = {"embedding bag sum", "embedding bag mean",
+					    "embedding bag max"};
+	struct sili_bag b = {.size = sizeof(b),
+			     .op = op,
+			     .bags = bags,
+			     .cols = cols,
+			     .limit = limit,
+			     .bag_size = size,
+			     .weights = weights,
+			     .table_fmt = table,
+			     .dst_fmt = dst};
+	uint32_t *offsets = calloc(bags + 1, sizeof(*offsets)), n;
+	double *want = calloc((size_t)bags * cols, sizeof(*want));
+	double *tol = calloc((size_t)bags * cols, sizeof(*tol));
+	struct ops_case c;
+
+	for (uint32_t i = 0; i < bags; i++)
+		offsets[i + 1] = offsets[i] + (size        ? size
+					       : i % 5 == 2 ? 0
+							    : ops_rand() % most + 1);
+	n = offsets[bags];
+	ops_case(&c, names[op], &b, emit_bag);
+	ops_random(&c, table, (size_t)limit * cols, 4);
+	ops_output(&c, dst, (size_t)bags * cols);
+	ops_numbers(&c, n, limit);
+	if (!size)
+		ops_bytes(&c, offsets, (bags + 1) * sizeof(*offsets));
+	if (weights)
+		ops_random(&c, X1_FMT_FP32, n, 1);
+	ops_what(&c, "%s → %s%s", sili_format_name(table), sili_format_name(dst),
+		 weights ? ", weighted" : "");
+	ops_shape(&c, "%u of %u × %u, %u numbers", bags, limit, cols, n);
+	ops_run(&c);
+	for (uint32_t i = 0; i < bags; i++) {
+		uint32_t rows = offsets[i + 1] - offsets[i];
+
+		for (uint32_t k = 0; k < cols && rows; k++) {
+			double sum = 0, abs = 0, top = -INFINITY;
+
+			for (uint32_t j = offsets[i]; j < offsets[i + 1]; j++) {
+				double v = ops_get(&c, 0, (size_t)ops_get(&c, 2, j) * cols + k);
+
+				if (weights)
+					v *= ops_get(&c, c.num - 1, j);
+				sum += v;
+				abs += fabs(v);
+				top = v > top ? v : top;
+			}
+			want[(size_t)i * cols + k] = op == SILI_BAG_MAX    ? top
+						     : op == SILI_BAG_MEAN ? sum / rows
+									   : sum;
+			tol[(size_t)i * cols + k] = op == SILI_BAG_MAX ? 0
+						    : 0x1p-24 * (rows + 2) * abs /
+							      (op == SILI_BAG_MEAN ? rows : 1);
+		}
+	}
+	ops_expect(&c, 1, want, tol);
+	ops_end(&c);
+	free(offsets);
+	free(want);
+	free(tol);
+}
+
 static void bad_requests(void)
 {
 	struct sili_map m = {.size = sizeof(m), .op = X1_VEC_ADD, .dim = {8, 4, 1, 1}};
@@ -472,6 +555,14 @@ static void bad_requests(void)
 			      .src = 4096,
 			      .dst = 8192,
 			      .index = 12288};
+	struct sili_bag b = {.size = sizeof(b),
+			     .bags = 2,
+			     .cols = 8,
+			     .limit = 4,
+			     .table = 4096,
+			     .dst = 8192,
+			     .index = 12288,
+			     .offsets = 16384};
 	struct sili_device *dev = ops_device();
 	union x1_cmd cmd[4];
 
@@ -499,6 +590,11 @@ static void bad_requests(void)
 	OPS_REFUSED(sili_rope, p, rotate, 10, -EINVAL);
 	OPS_REFUSED(sili_rope, p, cos, 4096, -EINVAL);
 	OPS_REFUSED(sili_rope, p, fmt, X1_FMT_E2M1, -EINVAL);
+	OPS_REFUSED(sili_bag, b, bag_size, 2, -EINVAL);
+	OPS_REFUSED(sili_bag, b, offsets, 0, -EINVAL);
+	OPS_REFUSED(sili_bag, b, op, (enum sili_bag_op)3, -EINVAL);
+	b.op = SILI_BAG_MEAN;
+	OPS_REFUSED(sili_bag, b, weights, 4096, -EINVAL);
 	OPS_REFUSED(sili_gather, g, index, 0, -EINVAL);
 	OPS_REFUSED(sili_gather, g, limit, 0, -EINVAL);
 	OPS_REFUSED(sili_scatter, g, cols, 0, -EINVAL);
@@ -529,6 +625,9 @@ void ops_map(void **state)
 		rows("gather", 8192, 1024, 30000, X1_FMT_BF16, X1_FMT_BF16);
 		rows("scatter", 8192, 1024, 30000, X1_FMT_BF16, X1_FMT_BF16);
 		rows("scatter-add", 8192, 1024, 2048, X1_FMT_BF16, X1_FMT_FP32);
+		bag(SILI_BAG_SUM, 4096, 128, 100000, 0, 64, false, X1_FMT_BF16, X1_FMT_BF16);
+		bag(SILI_BAG_SUM, 1024, 2048, 8192, 8, 0, true, X1_FMT_BF16, X1_FMT_BF16);
+		bag(SILI_BAG_MAX, 4096, 128, 100000, 0, 64, false, X1_FMT_BF16, X1_FMT_BF16);
 		return;
 	}
 	bad_requests();
@@ -585,4 +684,12 @@ void ops_map(void **state)
 	rows("scatter-add", 700, 40, 90, X1_FMT_FP16, X1_FMT_FP32);
 	rows("scatter-add", 300, 200, 1300, X1_FMT_FP32, X1_FMT_BF16);
 	rows("scatter-add", 1, 1, 1, X1_FMT_FP32, X1_FMT_FP32);
+	for (int op = SILI_BAG_SUM; op <= SILI_BAG_MAX; op++) {
+		bag((enum sili_bag_op)op, 100, 24, 70, 0, 9, false, X1_FMT_FP16, X1_FMT_FP32);
+		bag((enum sili_bag_op)op, 7, 1000, 70, 5, 0, false, X1_FMT_FP32, X1_FMT_FP16);
+		bag((enum sili_bag_op)op, 3, 6, 9, 0, 9000, false, X1_FMT_BF16, X1_FMT_FP32);
+		bag((enum sili_bag_op)op, 1, 1, 1, 1, 0, false, X1_FMT_FP32, X1_FMT_FP32);
+	}
+	bag(SILI_BAG_SUM, 50, 600, 70, 8, 0, true, X1_FMT_BF16, X1_FMT_BF16);
+	bag(SILI_BAG_SUM, 50, 40, 70, 0, 40, true, X1_FMT_E2M1, X1_FMT_FP32);
 }
