@@ -428,6 +428,53 @@ struct sili_bag {
 };
 int sili_bag(struct sili_device *dev, const struct sili_bag *op, union x1_cmd *cmds, uint32_t max);
 
+/* ---- shapes -------------------------------------------------------------- */
+
+/*
+ * dst dimension i is src dimension axis[i]; both dense, dim are those of src,
+ * dimension 0 fastest; bits are moved. Transpose of a matrix: axis 1, 0, 2, 3.
+ * Below 8 bits the dense dimensions of both are whole bytes.
+ */
+struct sili_permute {
+	uint32_t size;
+	enum x1_format fmt;
+	uint32_t dim[4], axis[4];
+	uint64_t src, dst;
+	enum sili_prefetch prefetch;
+};
+int sili_permute(struct sili_device *dev, const struct sili_permute *op, union x1_cmd *cmds,
+		 uint32_t max);
+
+/* A border of `value` around a dense tensor; formats of 8 bits and more. */
+struct sili_pad {
+	uint32_t size;
+	enum x1_format fmt;
+	uint32_t dim[4], before[4], after[4];
+	float value;
+	uint64_t src, dst;
+	enum sili_prefetch prefetch;
+};
+int sili_pad(struct sili_device *dev, const struct sili_pad *op, union x1_cmd *cmds, uint32_t max);
+
+/*
+ * Concatenate dense tensors along an axis, or split one: `num` parts, each with
+ * dimensions dim but extent[i] along the axis. One COPY per part; parts are
+ * whole bytes per row of the axis.
+ */
+struct sili_parts {
+	uint32_t size;
+	enum x1_format fmt;
+	uint32_t num, axis;
+	uint32_t dim[4];        /* dim[axis] is not looked at */
+	const uint32_t *extent; /* num */
+	const uint64_t *part;   /* num DVAs */
+	uint64_t whole;
+};
+int sili_concat(struct sili_device *dev, const struct sili_parts *op, union x1_cmd *cmds,
+		uint32_t max);
+int sili_split(struct sili_device *dev, const struct sili_parts *op, union x1_cmd *cmds,
+	       uint32_t max);
+
 #ifdef __cplusplus
 }
 #endif

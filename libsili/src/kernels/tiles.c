@@ -99,6 +99,8 @@ static uint64_t rows_of(const struct tile_operand *o, uint64_t rows)
 
 static uint64_t tile_bytes(const struct tile_operand *o, uint64_t cols, uint64_t rows)
 {
+	if (o->turned)
+		return sili_fmt_bytes(o->fmt, rows) * cols;
 	return sili_fmt_bytes(o->fmt, cols_of(o, cols)) * rows_of(o, rows);
 }
 
@@ -113,6 +115,9 @@ static bool operand_ok(const struct tiles *t, const struct tile_operand *o)
 {
 	uint32_t bits = x1_format_bits(o->fmt);
 
+	if (o->turned)
+		return o->stride[0] <= INT32_MAX && t->row_step * bits % 8 == 0 &&
+		       t->dim[1] * bits % 8 == 0;
 	if ((unsigned int)o->fmt >= X1_FMT_COUNT || cols_of(o, t->dim[0]) * bits % 8 ||
 	    (bits < 8 && o->stride[0] > 1))
 		return false;
@@ -146,7 +151,7 @@ static uint64_t place(struct tiles *t, uint64_t cols, uint64_t rows)
 
 		if (!o->use || o->from)
 			continue;
-		o->pitch = sili_fmt_bytes(o->fmt, cols_of(o, cols));
+		o->pitch = sili_fmt_bytes(o->fmt, o->turned ? rows : cols_of(o, cols));
 		/* Something has to tell VECTOR of each tile's data. */
 		o->resident = o->use == TILE_IN && stream && stays(t, o);
 		if (o->use == TILE_INDEX) {
@@ -477,9 +482,13 @@ void tile_step(struct tiles *t, const struct tile_step *s)
 		v.rows = sili_imm(1);
 		v.cols = sili_reg(R_ROWS);
 	} else {
-		const struct tile_operand *wide = reduces(s->op) || s->op == X1_VEC_TOPK ? a : d;
+		const struct tile_operand *wide =
+			reduces(s->op) || s->op == X1_VEC_TOPK || s->op == X1_VEC_TRANSPOSE ? a : d;
 
-		v.rows = rows_val(t, s->op == X1_VEC_SCATTER_ADD ? a : d);
+		/* Where the destination has other rows, those of the source count. */
+		bool other = s->op == X1_VEC_SCATTER_ADD || s->op == X1_VEC_TRANSPOSE;
+
+		v.rows = rows_val(t, other ? a : d);
 		v.cols = cols_val(t, wide);
 	}
 	tile_vec(t, tile_at(s->dst), s->s0 ? tile_at(s->s0) : 0, s->s1 ? tile_at(s->s1) : 0, &v);
@@ -569,13 +578,19 @@ static void emit_address(struct tiles *t, const struct tile_operand *o, uint8_t 
 	static const uint8_t reg[TILE_DIMS] = {R_C0, R_I1, R_I2, R_I3};
 
 	alui(t, X1_OP_ADD, R_ADDR, arg, 0);
-	if (t->col_blocks > 1 && o->stride[0] && !o->cols) {
+	if (o->turned) {
+		alui(t, X1_OP_MUL, R_T1, R_C0, t->col_blocks > 1 ? o->stride[0] : 0);
+		alu(t, X1_OP_ADD, R_ADDR, R_ADDR, R_T1);
+		alui(t, X1_OP_MUL, R_T1, R_I1, x1_format_bits(o->fmt));
+		alui(t, X1_OP_SHR, R_T1, R_T1, 3);
+		alu(t, X1_OP_ADD, R_ADDR, R_ADDR, R_T1);
+	} else if (t->col_blocks > 1 && o->stride[0] && !o->cols) {
 		/* Blocks begin at whole bytes of every operand. */
 		alui(t, X1_OP_MUL, R_T1, R_C0, o->stride[0] * x1_format_bits(o->fmt));
 		alui(t, X1_OP_DIVU, R_T1, R_T1, 8ll * one(o->div));
 		alu(t, X1_OP_ADD, R_ADDR, R_ADDR, R_T1);
 	}
-	for (uint32_t i = rows ? 1 : 2; i < TILE_DIMS; i++) {
+	for (uint32_t i = rows && !o->turned ? 1 : 2; i < TILE_DIMS; i++) {
 		if (t->dim[i] == 1 || !o->stride[i])
 			continue;
 		if (i == 1 && one(o->row_div) > 1) {
@@ -591,7 +606,7 @@ static void emit_address(struct tiles *t, const struct tile_operand *o, uint8_t 
 /* Rows one behind the other, in memory as in the scratchpad: one run. */
 static bool is_run(const struct tiles *t, const struct tile_operand *o)
 {
-	return !o->index && !o->bound[0] && o->stride[0] <= 1 &&
+	return !o->index && !o->bound[0] && !o->turned && o->stride[0] <= 1 &&
 	       (t->col_blocks == 1 || is_column(o) || o->cols) && o->stride[1] == (int64_t)o->pitch;
 }
 
@@ -605,8 +620,10 @@ static uint32_t log2_bytes(enum x1_format fmt)
 /* Descriptor of a transfer: counts in units of `size` bits (LOAD), or elements. */
 static struct x1_desc transfer(struct tiles *t, const struct tile_operand *o, bool load)
 {
-	struct sili_val cols = cols_val(t, o), rows = rows_val(t, o);
-	uint32_t bits = x1_format_bits(o->fmt), dilated = o->stride[0] > 1 || o->bound[0];
+	struct sili_val cols = o->turned ? sili_reg(R_ROWS) : cols_val(t, o);
+	struct sili_val rows = o->turned ? tile_cols(t) : rows_val(t, o);
+	bool apart = o->stride[0] > 1 && !o->turned, dilated = apart || o->bound[0];
+	uint32_t bits = x1_format_bits(o->fmt);
 	struct x1_desc d = {0};
 
 	if (is_run(t, o)) {
@@ -634,9 +651,9 @@ static struct x1_desc transfer(struct tiles *t, const struct tile_operand *o, bo
 				    : X1_DMA_CTRL_LFMT(o->fmt) | X1_DMA_CTRL_MFMT(o->fmt)));
 	sili_put(&d, X1_DMA_COUNT0, cols);
 	sili_put(&d, X1_DMA_COUNT0 + 1, rows);
-	if (o->stride[0] > 1)
+	if (apart)
 		sili_desc_set(&d, X1_DMA_DIL0, o->stride[0]);
-	sili_desc_set(&d, X1_DMA_MSTRIDE1, o->stride[1]);
+	sili_desc_set(&d, X1_DMA_MSTRIDE1, o->stride[o->turned ? 0 : 1]);
 	sili_desc_set(&d, X1_DMA_LSTRIDE1, (int64_t)o->pitch);
 	if (o->index)
 		sili_desc_set(&d, X1_DMA_BOUND0 + 1, o->bound[1]);
@@ -952,12 +969,17 @@ static struct sili_prog *generate(struct tiles *t)
 
 /* ---- interface ---- */
 
-#define KEY_OPERAND 3u /* words of one */
+#define KEY_OPERAND 4u /* words of one */
+
+static uint64_t pair(uint64_t a, uint64_t b)
+{
+	return a << 32 | (uint32_t)b;
+}
 
 static struct sili_key key_of(const struct tiles *t)
 {
-	struct sili_key key = {.word = {t->family, (uint64_t)t->dim[0] << 32 | t->dim[1],
-					(uint64_t)t->dim[2] << 32 | t->dim[3], t->prefetch}};
+	struct sili_key key = {.word = {t->family, pair(t->dim[0], t->dim[1]),
+					pair(t->dim[2], t->dim[3]), t->prefetch}};
 	uint64_t *w = key.word + 4;
 
 	memcpy(w, t->param, sizeof(t->param));
@@ -965,10 +987,12 @@ static struct sili_key key_of(const struct tiles *t)
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++) {
 		const struct tile_operand *o = &t->op[i];
 
-		w[0] = (uint64_t)o->use << 60 | (uint64_t)o->fmt << 54 | (uint64_t)o->index << 50 |
-		       (uint64_t)o->from << 46 | (uint64_t)o->stride[0] << 20 | o->cols;
-		w[1] = (uint64_t)(uint32_t)o->stride[1] << 32 | (uint32_t)o->stride[2];
-		w[2] = (uint64_t)(uint32_t)o->stride[3] << 32 | o->div << 16 | o->row_div;
+		w[0] = pair((uint64_t)o->use << 20 | (uint64_t)o->fmt << 12 | o->index << 8 |
+				    o->from << 4 | o->turned,
+			    o->cols);
+		w[1] = pair((uint64_t)o->stride[0], (uint64_t)o->stride[1]);
+		w[2] = pair((uint64_t)o->stride[2], (uint64_t)o->stride[3]);
+		w[3] = pair(o->rows, o->div << 16 | o->row_div);
 		w += KEY_OPERAND;
 	}
 	return key;

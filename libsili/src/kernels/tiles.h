@@ -23,7 +23,7 @@
 #define TILE_DIMS     4u
 #define TILE_OPERANDS 12u /* numbers 1 .. 12; 0 is none */
 #define TILE_EXTRA    4u  /* arguments beside the operands */
-#define TILE_PARAMS   14u
+#define TILE_PARAMS   10u
 #define TILE_ROW      X1_VEC_MAX_ROW /* columns of one reduction */
 
 /* Registers that a body may use, and the first semaphore that is its own. */
@@ -54,6 +54,11 @@ struct tile_operand {
 	 */
 	uint8_t index;
 	uint8_t from; /* TILE_OUT without VECTOR: the operand that is stored */
+	/*
+	 * TILE_OUT, the tile transposed: dense along dimension 1, stride[0] in bytes.
+	 * Below 8 bits, row_step keeps rows in whole bytes.
+	 */
+	bool turned;
 	/* TILE_IN with a border: elements outside of bound read as pad (the format's bits). */
 	int32_t origin[TILE_DIMS];
 	uint32_t bound[TILE_DIMS]; /* bound[0] 0 = none */

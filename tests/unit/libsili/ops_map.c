@@ -496,7 +496,7 @@ static void bag(enum sili_bag_op op, uint32_t bags, uint32_t cols, uint32_t limi
 	struct ops_case c;
 
 	for (uint32_t i = 0; i < bags; i++)
-		offsets[i + 1] = offsets[i] + (size        ? size
+		offsets[i + 1] = offsets[i] + (size         ? size
 					       : i % 5 == 2 ? 0
 							    : ops_rand() % most + 1);
 	n = offsets[bags];
@@ -530,9 +530,10 @@ static void bag(enum sili_bag_op op, uint32_t bags, uint32_t cols, uint32_t limi
 			want[(size_t)i * cols + k] = op == SILI_BAG_MAX    ? top
 						     : op == SILI_BAG_MEAN ? sum / rows
 									   : sum;
-			tol[(size_t)i * cols + k] = op == SILI_BAG_MAX ? 0
-						    : 0x1p-24 * (rows + 2) * abs /
-							      (op == SILI_BAG_MEAN ? rows : 1);
+			tol[(size_t)i * cols + k] =
+				op == SILI_BAG_MAX ? 0
+						   : 0x1p-24 * (rows + 2) * abs /
+							     (op == SILI_BAG_MEAN ? rows : 1);
 		}
 	}
 	ops_expect(&c, 1, want, tol);

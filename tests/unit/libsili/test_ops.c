@@ -324,6 +324,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ops_norm),
 		cmocka_unit_test(ops_map),
+		cmocka_unit_test(ops_shapes),
 	};
 
 	ops_measure = argc > 1 && !strcmp(argv[1], "measure");
