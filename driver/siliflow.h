@@ -3,8 +3,8 @@
  * SiliFlow X1 accelerator driver: shared structures.
  *
  * Lock order: queue->submit_lock > hwq_lock > vm_lock > vm->lock >
- * rebind_lock > dma_resv > vm->table_lock > mbox_lock, inval_lock, pt_lock >
- * hwq->lock.
+ * rebind_lock > dma_resv > pinned_lock, vm->table_lock > mbox_lock, inval_lock,
+ * pt_lock > hwq->lock.
  */
 #ifndef _SILIFLOW_H_
 #define _SILIFLOW_H_
@@ -22,6 +22,7 @@
 
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
+#include <drm/drm_exec.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_gpuvm.h>
@@ -65,6 +66,8 @@ static_assert(X1_FW_MAX_BYTES <= X1_HUGE_SIZE);
 #define SILI_VA_START		((u64)X1_HUGE_SIZE)
 #define SILI_VA_END		BIT_ULL(X1_DVA_BITS)
 
+struct dma_buf;
+struct dma_buf_attachment;
 struct firmware;
 struct drm_printer;
 struct sili_copy;
@@ -216,6 +219,10 @@ struct sili_device {
 	struct drm_gpu_scheduler bind_sched;
 	struct workqueue_struct *bind_wq;
 
+	/** @pinned_lock: protects @pinned: buffers that other devices use */
+	struct mutex pinned_lock;
+	struct list_head pinned;
+
 	/** @vm_lock: protects @vms and attaching to the device */
 	struct mutex vm_lock;
 	struct list_head vms;
@@ -261,6 +268,10 @@ struct sili_bo {
 	u32 flags;
 	/** @cpu_used: the CPU has used it: belongs where the CPU can see it */
 	bool cpu_used;
+	/** @shared: a dma-buf: its reservation gets the fences of jobs */
+	bool shared;
+	/** @pinned_link: in sdev->pinned */
+	struct list_head pinned_link;
 };
 
 #define ttm_to_sili_bo(t) container_of(t, struct sili_bo, base)
@@ -284,6 +295,10 @@ struct sili_vm {
 	struct mutex table_lock;
 	/** @evicted: buffers (sili_vm_bo) whose mappings have to be written again */
 	struct list_head evicted;
+	/** @shared: dma-bufs (sili_vm_bo); @shared_gen changes with the list */
+	struct list_head shared;
+	u32 num_shared;
+	u32 shared_gen;
 	u32 id;
 	u64 root;
 	/** @queues: that use it; changes under the file's lock */
@@ -300,9 +315,18 @@ struct sili_vm_bo {
 	struct drm_gpuvm_bo base;
 	/** @evict_link: in vm->evicted, under vm->table_lock */
 	struct list_head evict_link;
+	/** @shared_link: in vm->shared, likewise */
+	struct list_head shared_link;
 };
 
 #define to_sili_vm_bo(v) container_of(v, struct sili_vm_bo, base)
+
+/** struct sili_vm_jobs - what is reserved while jobs are queued in a VM */
+struct sili_vm_jobs {
+	/** @exec: the VM and its shared buffers, where it has any; else just the VM */
+	struct drm_exec exec;
+	bool shared;
+};
 
 /** struct sili_va - mapping */
 struct sili_va {
@@ -474,10 +498,12 @@ void sili_pte_set(struct sili_device *sdev, u64 table, u32 index, u64 val);
 /* siliflow_ttm.c */
 int sili_ttm_init(struct sili_device *sdev);
 void sili_ttm_unplug(struct sili_device *sdev);
-int sili_ttm_alloc(struct sili_bo *bo, u64 size);
+int sili_ttm_alloc(struct sili_bo *bo, u64 size, struct sg_table *sg, struct dma_resv *resv);
 vm_fault_t sili_ttm_fault(struct vm_fault *vmf);
 int sili_ttm_evict_hbm(struct sili_device *sdev);
 int sili_ttm_validate(struct sili_bo *bo);
+int sili_ttm_to_system(struct sili_bo *bo);
+void sili_tt_unmap(struct ttm_tt *tt);
 bool sili_bo_in_hbm(struct sili_bo *bo);
 int sili_ttm_show(struct sili_bo *bo);
 u64 sili_ttm_used(struct sili_device *sdev, u32 flag);
@@ -497,10 +523,26 @@ int sili_copy_clear(struct sili_device *sdev, struct ttm_resource *res);
 int sili_copy_move(struct sili_bo *bo, struct ttm_resource *dst);
 
 /* siliflow_bo.c */
+struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags, struct sg_table *sg,
+			       struct dma_resv *resv);
 int sili_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);
 int sili_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file);
 int sili_ioctl_bo_info(struct drm_device *drm, void *data, struct drm_file *file);
 int sili_ioctl_bo_wait(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* siliflow_prime.c */
+void sili_shared_link(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo);
+void sili_shared_unlink(struct sili_vm *vm, struct sili_vm_bo *entry);
+int sili_shared_lock(struct sili_vm *vm, struct drm_exec *exec, u32 *gen);
+void sili_shared_fence(struct sili_vm *vm, struct drm_exec *exec, struct dma_fence *fence);
+struct dma_buf *sili_gem_export(struct drm_gem_object *gem, int flags);
+int sili_gem_pin(struct drm_gem_object *gem);
+void sili_gem_unpin(struct drm_gem_object *gem);
+struct sg_table *sili_gem_get_sg_table(struct drm_gem_object *gem);
+void sili_prime_unplug(struct sili_device *sdev);
+struct drm_gem_object *sili_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
+				       struct sg_table *sgt);
+int sili_gem_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma);
 
 /* siliflow_vm.c */
 int sili_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file);
@@ -529,8 +571,9 @@ void sili_bind_module_exit(void);
 int sili_evict_mappings(struct sili_bo *bo, struct ttm_operation_ctx *ctx);
 bool sili_evict_spared(struct sili_bo *bo);
 int sili_vm_restore(struct sili_vm *vm, struct drm_gem_object *gem);
-int sili_vm_begin_jobs(struct sili_vm *vm);
-void sili_vm_end_jobs(struct sili_vm *vm);
+int sili_vm_begin_jobs(struct sili_vm *vm, struct sili_vm_jobs *jobs);
+void sili_vm_add_fence(struct sili_vm *vm, struct sili_vm_jobs *jobs, struct dma_fence *fence);
+void sili_vm_end_jobs(struct sili_vm *vm, struct sili_vm_jobs *jobs);
 
 /* siliflow_queue.c */
 int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file);

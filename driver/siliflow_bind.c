@@ -16,7 +16,6 @@
  */
 #include <linux/uaccess.h>
 
-#include <drm/drm_exec.h>
 #include <drm/drm_managed.h>
 
 #include "siliflow.h"
@@ -266,6 +265,7 @@ static int sili_bind_place(struct sili_bind *bind, struct sili_bind_op *op)
 	if (IS_ERR(vm_bo))
 		return PTR_ERR(vm_bo);
 	op->vm_bo = vm_bo;
+	sili_shared_link(bind->vm, vm_bo);
 	ret = sili_ttm_validate(gem_to_sili_bo(op->gem));
 	/* What is evicted has no entries, so this one's cannot be its first. */
 	return ret ? ret : sili_vm_restore(bind->vm, op->gem);

@@ -20,11 +20,26 @@ static const struct vm_operations_struct sili_vm_ops = {
 static const struct drm_gem_object_funcs sili_gem_funcs = {
 	.free = sili_gem_free,
 	.print_info = drm_gem_ttm_print_info,
-	.mmap = drm_gem_ttm_mmap,
+	.export = sili_gem_export,
+	.pin = sili_gem_pin,
+	.unpin = sili_gem_unpin,
+	.get_sg_table = sili_gem_get_sg_table,
+	.mmap = sili_gem_mmap,
 	.vm_ops = &sili_vm_ops,
 };
 
-static struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags)
+/**
+ * sili_bo_create() - new buffer
+ * @sdev: device
+ * @size: bytes, whole pages
+ * @flags: SILIFLOW_BO_*
+ * @sg: pages of somebody else, mapped for the device, or NULL for new ones, zeroed
+ * @resv: reservation of such pages, held
+ *
+ * Return: the buffer, or a negative errno.
+ */
+struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags, struct sg_table *sg,
+			       struct dma_resv *resv)
 {
 	struct sili_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
 	int ret;
@@ -32,9 +47,11 @@ static struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 fl
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 	bo->flags = flags;
+	INIT_LIST_HEAD(&bo->pinned_link);
 	bo->base.base.funcs = &sili_gem_funcs;
+	bo->base.base.resv = resv;
 	drm_gem_private_object_init(&sdev->drm, &bo->base.base, size);
-	ret = sili_ttm_alloc(bo, size);
+	ret = sili_ttm_alloc(bo, size, sg, resv);
 	return ret ? ERR_PTR(ret) : bo;
 }
 
@@ -64,7 +81,7 @@ static int sili_bo_new(struct sili_device *sdev, struct drm_file *file,
 	size = ALIGN(args->size, args->size >= X1_HUGE_SIZE ? X1_HUGE_SIZE : X1_PAGE_SIZE);
 	if (size > max)
 		return -E2BIG;
-	bo = sili_bo_create(sdev, size, args->flags);
+	bo = sili_bo_create(sdev, size, args->flags, NULL, NULL);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 	ret = drm_gem_handle_create(file, &bo->base.base, &args->handle);

@@ -83,6 +83,8 @@ static void sili_locks_init(struct sili_device *sdev)
 	mutex_init(&sdev->mbox_lock);
 	mutex_init(&sdev->inval_lock);
 	mutex_init(&sdev->pt_lock);
+	mutex_init(&sdev->pinned_lock);
+	INIT_LIST_HEAD(&sdev->pinned);
 	mutex_init(&sdev->vm_lock);
 	mutex_init(&sdev->rebind_lock);
 	mutex_init(&sdev->hwq_lock);

@@ -152,6 +152,7 @@ static const struct drm_driver sili_driver = {
 	.ioctls = sili_ioctls,
 	.num_ioctls = ARRAY_SIZE(sili_ioctls),
 	.fops = &sili_fops,
+	.gem_prime_import_sg_table = sili_gem_import,
 	.show_fdinfo = sili_show_fdinfo,
 	.name = SILI_NAME,
 	.desc = "SiliFlow X1 accelerator",

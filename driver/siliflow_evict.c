@@ -225,33 +225,68 @@ static int sili_vm_rebind(struct sili_vm *vm)
 	return ret;
 }
 
+/* Reserve what the fences of jobs go to. */
+static int sili_vm_reserve(struct sili_vm *vm, struct sili_vm_jobs *jobs, u32 *gen)
+{
+	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
+	int ret;
+
+	jobs->shared = READ_ONCE(vm->num_shared);
+	if (jobs->shared)
+		return sili_shared_lock(vm, &jobs->exec, gen);
+	*gen = READ_ONCE(vm->shared_gen);
+	ret = dma_resv_lock_interruptible(resv, NULL);
+	if (ret)
+		return ret;
+	ret = dma_resv_reserve_fences(resv, 1);
+	if (ret)
+		dma_resv_unlock(resv);
+	return ret;
+}
+
+static void sili_vm_unreserve(struct sili_vm *vm, struct sili_vm_jobs *jobs)
+{
+	if (jobs->shared)
+		drm_exec_fini(&jobs->exec);
+	else
+		dma_resv_unlock(drm_gpuvm_resv(&vm->base));
+}
+
+/* Is the VM complete, and all reserved that its jobs' fences go to? */
+static bool sili_vm_complete(struct sili_vm *vm, const struct sili_vm_jobs *jobs, u32 gen)
+{
+	lockdep_assert_held(&vm->table_lock);
+	return list_empty(&vm->evicted) && vm->shared_gen == gen &&
+	       jobs->shared == !list_empty(&vm->shared);
+}
+
 /**
  * sili_vm_begin_jobs() - have a VM complete, and keep it so
  * @vm: address space
+ * @jobs: filled in
  *
- * On success vm's reservation, with room for a fence, and vm->table_lock are
- * held until sili_vm_end_jobs(): a fence that is added until then keeps the
- * VM's buffers where they are.
+ * On success vm's reservation and those of its shared buffers, with room for a
+ * fence, and vm->table_lock are held until sili_vm_end_jobs(): a fence that is
+ * added until then keeps the VM's buffers where they are.
  *
  * Return: 0 or a negative errno.
  */
-int sili_vm_begin_jobs(struct sili_vm *vm)
+int sili_vm_begin_jobs(struct sili_vm *vm, struct sili_vm_jobs *jobs)
 {
-	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
 	bool rebinding = false;
+	u32 gen;
 	int ret;
 
 	for (;;) {
-		ret = dma_resv_lock_interruptible(resv, NULL);
+		ret = sili_vm_reserve(vm, jobs, &gen);
 		if (ret)
 			break;
-		ret = dma_resv_reserve_fences(resv, 1);
 		mutex_lock(&vm->table_lock);
-		if (!ret && list_empty(&vm->evicted))
+		if (sili_vm_complete(vm, jobs, gen))
 			break;
-		sili_vm_end_jobs(vm);
+		sili_vm_end_jobs(vm, jobs);
 		/* Others evict what this one gets back only until it is held. */
-		if (!ret && !rebinding) {
+		if (!rebinding) {
 			ret = mutex_lock_interruptible(&vm->sdev->rebind_lock);
 			rebinding = !ret;
 		}
@@ -266,10 +301,23 @@ int sili_vm_begin_jobs(struct sili_vm *vm)
 }
 
 /*
+ * sili_vm_add_fence() - who wants to move a buffer waits for it
+ *
+ * Between sili_vm_begin_jobs() and sili_vm_end_jobs(); of one context, each
+ * replaces the one before it.
+ */
+void sili_vm_add_fence(struct sili_vm *vm, struct sili_vm_jobs *jobs, struct dma_fence *fence)
+{
+	dma_resv_add_fence(drm_gpuvm_resv(&vm->base), fence, DMA_RESV_USAGE_BOOKKEEP);
+	if (jobs->shared)
+		sili_shared_fence(vm, &jobs->exec, fence);
+}
+
+/*
  * sili_vm_end_jobs() - undo sili_vm_begin_jobs()
  */
-void sili_vm_end_jobs(struct sili_vm *vm)
+void sili_vm_end_jobs(struct sili_vm *vm, struct sili_vm_jobs *jobs)
 {
 	mutex_unlock(&vm->table_lock);
-	dma_resv_unlock(drm_gpuvm_resv(&vm->base));
+	sili_vm_unreserve(vm, jobs);
 }

@@ -75,13 +75,13 @@ static void sili_entry_free(struct sili_entry *entry)
 }
 
 /* The fence of a job goes to its syncobjs and to the VM. */
-static void sili_entry_signal(struct sili_queue *queue, struct sili_entry *entry,
-			      const struct sili_job *job, struct dma_fence *fence)
+static void sili_entry_signal(struct sili_queue *queue, struct sili_vm_jobs *vm_jobs,
+			      struct sili_entry *entry, const struct sili_job *job,
+			      struct dma_fence *fence)
 {
 	trace_siliflow_submit(queue->sdev->index, queue->hwq->index, fence->context, fence->seqno,
 			      job->addr, job->num_cmds);
-	/* All of one context: each replaces the one before it. */
-	dma_resv_add_fence(drm_gpuvm_resv(&queue->vm->base), fence, DMA_RESV_USAGE_BOOKKEEP);
+	sili_vm_add_fence(queue->vm, vm_jobs, fence);
 	sili_syncs_signal(&entry->syncs, fence);
 }
 
@@ -99,7 +99,8 @@ static bool sili_direct(struct sili_queue *queue, struct sili_entry *entries, u3
 	return true;
 }
 
-static int sili_push_direct(struct sili_queue *queue, struct sili_entry *entries, u32 num)
+static int sili_push_direct(struct sili_queue *queue, struct sili_vm_jobs *vm_jobs,
+			    struct sili_entry *entries, u32 num)
 {
 	struct sili_job *jobs[SILIFLOW_MAX_JOBS];
 	u32 i;
@@ -111,7 +112,7 @@ static int sili_push_direct(struct sili_queue *queue, struct sili_entry *entries
 	for (i = 0; i < num && !ret; i++) {
 		struct dma_fence *fence = &no_free_ptr(jobs[i]->fence)->base;
 
-		sili_entry_signal(queue, &entries[i], jobs[i], fence);
+		sili_entry_signal(queue, vm_jobs, &entries[i], jobs[i], fence);
 		dma_fence_put(fence);
 	}
 	return ret;
@@ -131,7 +132,8 @@ static int sili_sched_prepare(struct drm_file *file, struct sili_queue *queue,
 	return sili_syncs_depend(&entry->syncs, &job->base);
 }
 
-static void sili_push_sched(struct sili_queue *queue, struct sili_entry *entries, u32 num)
+static void sili_push_sched(struct sili_queue *queue, struct sili_vm_jobs *vm_jobs,
+			    struct sili_entry *entries, u32 num)
 {
 	u32 i;
 
@@ -139,7 +141,7 @@ static void sili_push_sched(struct sili_queue *queue, struct sili_entry *entries
 		struct sili_job *job = no_free_ptr(entries[i].job);
 
 		drm_sched_job_arm(&job->base);
-		sili_entry_signal(queue, &entries[i], job, &job->base.s_fence->finished);
+		sili_entry_signal(queue, vm_jobs, &entries[i], job, &job->base.s_fence->finished);
 		atomic_inc(&queue->waiting);
 		drm_sched_entity_push_job(&job->base);
 	}
@@ -150,6 +152,7 @@ static int sili_push(struct drm_file *file, struct sili_queue *queue, struct sil
 		     u32 num)
 {
 	bool direct = sili_direct(queue, entries, num);
+	struct sili_vm_jobs vm_jobs;
 	int ret;
 	u32 i;
 
@@ -159,14 +162,14 @@ again:
 		ret = sili_sched_prepare(file, queue, &entries[i]);
 	if (ret)
 		return ret;
-	ret = sili_vm_begin_jobs(queue->vm);
+	ret = sili_vm_begin_jobs(queue->vm, &vm_jobs);
 	if (ret)
 		return ret;
 	if (direct)
-		ret = sili_push_direct(queue, entries, num);
+		ret = sili_push_direct(queue, &vm_jobs, entries, num);
 	else
-		sili_push_sched(queue, entries, num);
-	sili_vm_end_jobs(queue->vm);
+		sili_push_sched(queue, &vm_jobs, entries, num);
+	sili_vm_end_jobs(queue->vm, &vm_jobs);
 	/* In a reset, after which the scheduler brings them. */
 	if (ret == -EAGAIN && direct) {
 		direct = false;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Memory: TTM with HBM (TTM_PL_VRAM) and system memory (TTM_PL_TT). */
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
 #include <linux/mm.h>
 
 #include <drm/drm_managed.h>
+#include <drm/drm_prime.h>
 #include <drm/drm_vma_manager.h>
 #include <drm/ttm/ttm_placement.h>
 #include <drm/ttm/ttm_range_manager.h>
@@ -39,42 +42,128 @@ bool sili_res_visible(struct ttm_resource *res)
 	       to_sili_vram_res(res)->visible == PAGE_ALIGN(res->size);
 }
 
+/**
+ * struct sili_tt - system pages of a buffer
+ *
+ * Mapped for the device while base.dma_address is there.
+ */
+struct sili_tt {
+	struct ttm_tt base;
+	struct ttm_buffer_object *bo;
+	/** @sgt: the mapping, of pages of our own */
+	struct sg_table sgt;
+};
+
+#define to_sili_tt(t) container_of(t, struct sili_tt, base)
+
 static struct ttm_tt *sili_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
 {
-	struct ttm_tt *tt = kzalloc(sizeof(*tt), GFP_KERNEL);
+	struct sili_tt *tt = kzalloc(sizeof(*tt), GFP_KERNEL);
+	int ret;
 
 	if (!tt)
 		return NULL;
-	/* With bus addresses. */
-	if (ttm_sg_tt_init(tt, bo, page_flags, ttm_cached)) {
+	tt->bo = bo;
+	if (page_flags & TTM_TT_FLAG_EXTERNAL)
+		ret = ttm_sg_tt_init(&tt->base, bo, page_flags, ttm_cached);
+	else
+		ret = ttm_tt_init(&tt->base, bo, page_flags, ttm_cached, 0);
+	if (ret) {
 		kfree(tt);
 		return NULL;
 	}
-	return tt;
+	return &tt->base;
+}
+
+static bool sili_tt_external(struct ttm_tt *tt)
+{
+	return tt->page_flags & TTM_TT_FLAG_EXTERNAL;
+}
+
+/* As a whole: behind an IOMMU pages from anywhere lie side by side then. */
+static int sili_tt_map(struct sili_device *sdev, struct ttm_tt *tt)
+{
+	struct sg_table *sgt = &to_sili_tt(tt)->sgt;
+	dma_addr_t *dma;
+	int ret;
+
+	dma = kvmalloc_array(tt->num_pages, sizeof(*dma), GFP_KERNEL);
+	if (!dma)
+		return -ENOMEM;
+	ret = sg_alloc_table_from_pages(sgt, tt->pages, tt->num_pages, 0,
+					(u64)tt->num_pages << PAGE_SHIFT, GFP_KERNEL);
+	if (ret)
+		goto free_dma;
+	ret = dma_map_sgtable(sdev->drm.dev, sgt, DMA_BIDIRECTIONAL, 0);
+	if (ret)
+		goto free_sgt;
+	drm_prime_sg_to_dma_addr_array(sgt, dma, tt->num_pages);
+	tt->dma_address = dma;
+	return 0;
+free_sgt:
+	sg_free_table(sgt);
+free_dma:
+	kvfree(dma);
+	return ret;
+}
+
+/*
+ * sili_tt_unmap() - take pages away from the device, which uses them no more
+ *
+ * Those of an imported buffer go back to their owner.
+ */
+void sili_tt_unmap(struct ttm_tt *tt)
+{
+	struct sili_tt *stt = to_sili_tt(tt);
+	struct drm_gem_object *gem = &stt->bo->base;
+
+	if (sili_tt_external(tt)) {
+		if (gem->import_attach && tt->sg)
+			dma_buf_unmap_attachment(gem->import_attach, tt->sg, DMA_BIDIRECTIONAL);
+		stt->bo->sg = NULL;
+		tt->sg = NULL;
+	} else if (tt->dma_address) {
+		dma_unmap_sgtable(gem->dev->dev, &stt->sgt, DMA_BIDIRECTIONAL, 0);
+		sg_free_table(&stt->sgt);
+		kvfree(tt->dma_address);
+		tt->dma_address = NULL;
+	}
 }
 
 /* Pages that are mapped for the device are on the list that unplugging goes through. */
 static int sili_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt,
 			    struct ttm_operation_ctx *ctx)
 {
+	struct sili_device *sdev = ttm_to_sili(ttm);
 	int idx, ret;
 
-	if (!drm_dev_enter(&ttm_to_sili(ttm)->drm, &idx))
+	if (!drm_dev_enter(&sdev->drm, &idx))
 		return -ENODEV;
-	ret = ttm_pool_alloc(&ttm->pool, tt, ctx);
+	if (sili_tt_external(tt)) {
+		ret = drm_prime_sg_to_dma_addr_array(tt->sg, tt->dma_address, tt->num_pages);
+	} else {
+		ret = ttm_pool_alloc(&ttm->pool, tt, ctx);
+		if (!ret) {
+			ret = sili_tt_map(sdev, tt);
+			if (ret)
+				ttm_pool_free(&ttm->pool, tt);
+		}
+	}
 	drm_dev_exit(idx);
 	return ret;
 }
 
 static void sili_tt_unpopulate(struct ttm_device *ttm, struct ttm_tt *tt)
 {
-	ttm_pool_free(&ttm->pool, tt);
+	sili_tt_unmap(tt);
+	if (!sili_tt_external(tt))
+		ttm_pool_free(&ttm->pool, tt);
 }
 
 static void sili_tt_destroy(struct ttm_device *ttm, struct ttm_tt *tt)
 {
 	ttm_tt_fini(tt);
-	kfree(tt);
+	kfree(to_sili_tt(tt));
 }
 
 /*
@@ -186,6 +275,7 @@ void sili_ttm_unplug(struct sili_device *sdev)
 		if (man)
 			ttm_resource_manager_evict_all(&sdev->ttm, man);
 	}
+	sili_prime_unplug(sdev);
 }
 
 /*
@@ -313,18 +403,22 @@ static void sili_bo_destroy(struct ttm_buffer_object *tbo)
 {
 	struct sili_bo *bo = ttm_to_sili_bo(tbo);
 
+	if (tbo->base.import_attach)
+		drm_prime_gem_destroy(&tbo->base, tbo->sg);
 	drm_gem_object_release(&tbo->base);
 	kfree(bo);
 }
 
 /**
- * sili_ttm_alloc() - give a new buffer its memory, zeroed
+ * sili_ttm_alloc() - give a new buffer its memory
  * @bo: buffer with flags; freed on error
  * @size: bytes, whole pages
+ * @sg: pages that it is to have, or NULL for new ones, zeroed
+ * @resv: reservation of such pages, held
  *
  * Return: 0 or a negative errno.
  */
-int sili_ttm_alloc(struct sili_bo *bo, u64 size)
+int sili_ttm_alloc(struct sili_bo *bo, u64 size, struct sg_table *sg, struct dma_resv *resv)
 {
 	struct sili_device *sdev = to_sili(bo->base.base.dev);
 	u32 align = size >= X1_HUGE_SIZE ? X1_HUGE_SIZE >> PAGE_SHIFT : 1;
@@ -334,9 +428,10 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size)
 	int ret;
 
 	sili_bo_places(bo, places, &placement);
-	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base, ttm_bo_type_device, &placement, align,
-				   &ctx, NULL, NULL, sili_bo_destroy);
-	if (!ret)
+	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base,
+				   sg ? ttm_bo_type_sg : ttm_bo_type_device, &placement, align,
+				   &ctx, sg, resv, sili_bo_destroy);
+	if (!ret && !resv)
 		ttm_bo_unreserve(&bo->base);
 	return ret == -ENOSPC ? -ENOMEM : ret;
 }
@@ -356,12 +451,29 @@ int sili_ttm_validate(struct sili_bo *bo)
 	struct ttm_place places[2];
 	int ret;
 
+	/* Another device uses it where it is. */
+	if (bo->base.pin_count)
+		return 0;
 	sili_bo_places(bo, places, &placement);
 	ret = ttm_bo_validate(&bo->base, &placement, &ctx);
 	if ((ret == -ENOMEM || ret == -ENOSPC) && bo->base.resource &&
 	    bo->base.resource->mem_type == TTM_PL_TT)
 		ret = 0;
 	return ret == -ENOSPC ? -ENOMEM : ret;
+}
+
+/*
+ * sili_ttm_to_system() - put a reserved buffer into system memory
+ *
+ * Return: 0 or a negative errno.
+ */
+int sili_ttm_to_system(struct sili_bo *bo)
+{
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
+	static const struct ttm_place system = { .mem_type = TTM_PL_TT };
+	struct ttm_placement placement = { .num_placement = 1, .placement = &system };
+
+	return ttm_bo_validate(&bo->base, &placement, &ctx);
 }
 
 /*

@@ -122,6 +122,7 @@ static void sili_suspend_work(struct work_struct *work)
 static int sili_userq_resume(struct sili_queue *queue)
 {
 	struct sili_hwq *hwq = queue->hwq;
+	struct sili_vm_jobs jobs;
 	struct sili_preempt *p;
 	int idx, ret;
 
@@ -130,7 +131,7 @@ static int sili_userq_resume(struct sili_queue *queue)
 		return -ENOMEM;
 	spin_lock_init(&p->lock);
 	p->hwq = hwq;
-	ret = sili_vm_begin_jobs(queue->vm);
+	ret = sili_vm_begin_jobs(queue->vm, &jobs);
 	if (ret) {
 		kfree(p);
 		return ret;
@@ -150,9 +151,8 @@ static int sili_userq_resume(struct sili_queue *queue)
 		drm_dev_exit(idx);
 	}
 	if (!ret)
-		dma_resv_add_fence(drm_gpuvm_resv(&queue->vm->base), &p->base,
-				   DMA_RESV_USAGE_BOOKKEEP);
-	sili_vm_end_jobs(queue->vm);
+		sili_vm_add_fence(queue->vm, &jobs, &p->base);
+	sili_vm_end_jobs(queue->vm, &jobs);
 	dma_fence_put(&p->base);
 	return ret;
 }

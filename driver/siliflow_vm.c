@@ -12,6 +12,7 @@ static struct drm_gpuvm_bo *sili_vm_bo_alloc(void)
 	if (!vm_bo)
 		return NULL;
 	INIT_LIST_HEAD(&vm_bo->evict_link);
+	INIT_LIST_HEAD(&vm_bo->shared_link);
 	return &vm_bo->base;
 }
 
@@ -21,6 +22,7 @@ static void sili_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 
 	mutex_lock(&vm->table_lock);
 	list_del(&to_sili_vm_bo(vm_bo)->evict_link);
+	sili_shared_unlink(vm, to_sili_vm_bo(vm_bo));
 	mutex_unlock(&vm->table_lock);
 	kfree(to_sili_vm_bo(vm_bo));
 }
@@ -61,6 +63,7 @@ static struct sili_vm *sili_vm_create(struct sili_device *sdev)
 	vm->sdev = sdev;
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->evicted);
+	INIT_LIST_HEAD(&vm->shared);
 	mutex_init(&vm->lock);
 	mutex_init(&vm->table_lock);
 	drm_gpuvm_init(&vm->base, SILI_NAME, 0, &sdev->drm, resv, 0, SILI_VA_END, 0, SILI_VA_START,

@@ -2,9 +2,12 @@
 #include "siliflow_util.h"
 
 #include <glob.h>
+#include <libgen.h>
 #include <limits.h>
 #include <linux/sync_file.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define NODE "/dev/sili0"
 #define MAX_CARDS 8
@@ -37,6 +40,35 @@ int util_open_small(uint64_t *hbm_size)
 		*hbm_size = m.hbm_size;
 	}
 	return best;
+}
+
+int util_open_other(void)
+{
+	for (int i = 1; i < MAX_CARDS; i++) {
+		char path[32];
+		int fd;
+
+		snprintf(path, sizeof(path), "/dev/sili%d", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
+int util_pci(int fd, char *pci)
+{
+	char path[64], real[PATH_MAX];
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
+		 minor(st.st_rdev));
+	if (!realpath(path, real))
+		return -errno;
+	snprintf(pci, UTIL_PCI, "%.*s", UTIL_PCI - 1, basename(real));
+	return 0;
 }
 
 int util_ioctl(int fd, unsigned long request, void *arg)

@@ -40,6 +40,11 @@
 int util_open(void);
 /* The card with the least HBM, and how much that is. */
 int util_open_small(uint64_t *hbm_size);
+/* A card that util_open() does not give; < 0 = there is none. */
+int util_open_other(void);
+/* PCI address of the card that is open, as the driver's bind takes it. */
+#define UTIL_PCI 32
+int util_pci(int fd, char *pci);
 int util_ioctl(int fd, unsigned long request, void *arg);
 
 int util_query(int fd, uint32_t type, void *answer, uint32_t size);

@@ -19,6 +19,7 @@
  *    1.2: user queues: SILIFLOW_VM_LONG_RUNNING, SILIFLOW_QUEUE_USER,
  *    DRM_SILIFLOW_WAIT_VALUE.
  *    1.3: SILIFLOW_VM_BIND_ASYNC, syncobjs of struct drm_siliflow_vm_bind.
+ *    1.4: PRIME: see "buffers".
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -33,7 +34,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	3
+#define SILIFLOW_DRIVER_MINOR	4
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -188,6 +189,20 @@ struct drm_siliflow_query_telemetry {
 };
 
 /* --- buffers ----------------------------------------------------------- */
+
+/*
+ * Buffers are shared as dma-bufs by DRM_IOCTL_PRIME_HANDLE_TO_FD and
+ * DRM_IOCTL_PRIME_FD_TO_HANDLE, since 1.4:
+ *  - Imported by another file of the same card it is the same buffer. While
+ *    another device has it imported it lies in system memory, whatever its flags
+ *    are: HBM is not accessed peer to peer.
+ *  - Any dma-buf whose size is a multiple of 4 KiB can be imported (else -EINVAL).
+ *    It is a buffer with SILIFLOW_BO_SYSTEM; mmap() of it is its owner's.
+ *  - A job of a VM that maps a shared buffer is seen by others as one that writes
+ *    it (poll() of the dma-buf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, BO_WAIT); user
+ *    queues are not seen. A job waits for others only by syncobjs.
+ *  - When the owner's card goes, who has imported the buffer keeps it.
+ */
 
 /** @SILIFLOW_BO_HBM: may be placed in HBM */
 #define SILIFLOW_BO_HBM		(1u << 0)
