@@ -51,8 +51,9 @@ enum sili_op {
 	/* vec_op of x, element by element. Field: vec_op (X1_VEC_MOV .. X1_VEC_COS). */
 	SILI_OP_UNARY = 2,
 	/*
-	 * vec_op of x and y; y like x, or one row (c) for all. Field: vec_op
-	 * (X1_VEC_ADD .. X1_VEC_CMPEQ).
+	 * vec_op of x and y; y like x, or one row (c) for all, or like x with a last
+	 * dimension of 1, a value for each row. Field: vec_op (X1_VEC_ADD ..
+	 * X1_VEC_CMPEQ).
 	 */
 	SILI_OP_BINARY = 3,
 	/* Row reduction over the last dimension, which becomes 1. vec_op (X1_VEC_RSUM .. RAMAX). */
@@ -72,6 +73,42 @@ enum sili_op {
 	 * whole image. Fields: pool, window, stride, pad.
 	 */
 	SILI_OP_POOL = 8,
+	/*
+	 * softmax(scale * x + mask) along rows, [mask (m, c)]: row i takes mask row
+	 * i % m. Field: scale.
+	 */
+	SILI_OP_SOFTMAX = 9,
+	/*
+	 * Rows normalised by mean and variance, or with rms by their root mean
+	 * square: x, [gamma (c)], [beta (c)]. Fields: rms, eps.
+	 */
+	SILI_OP_NORM = 10,
+	/*
+	 * softmax(scale * q·kᵀ + bias) · v by heads: q (b, s, heads * d), k (b, t,
+	 * kv_heads * d), v (b, t, kv_heads * e), [bias (s, t)], result (b, s, heads *
+	 * e). Query i stands at t - s + i; causal: it sees keys up to there, window_len:
+	 * the last so many of them. Fields: heads, kv_heads (0 = heads), causal,
+	 * window_len, scale (0 = 1 / sqrt(d)).
+	 */
+	SILI_OP_ATTENTION = 11,
+	/*
+	 * Rotary embedding of the first `rotate` (0 = all) elements of each head: x
+	 * (b, s, heads * d), cos and sin (s, rotate / 2) FP32 weights. interleaved:
+	 * pairs are neighbours, else halves. Fields: heads, rotate, interleaved.
+	 */
+	SILI_OP_ROPE = 12,
+	/* Rows of a table by number: ids (...) INT32, table (n, c), result (..., c). */
+	SILI_OP_EMBEDDING = 13,
+	/*
+	 * length elements from start on of dimension axis. Of the last dimension it
+	 * costs nothing where the reader takes rows with gaps. Fields: axis, start,
+	 * length.
+	 */
+	SILI_OP_SLICE = 14,
+	/* All inputs side by side along axis. Field: axis. */
+	SILI_OP_CONCAT = 15,
+	/* Dimension i of the result is dimension perm[i] of x, rank 4 at most. Field: perm. */
+	SILI_OP_TRANSPOSE = 16,
 	SILI_OP_COUNT,
 };
 
@@ -97,6 +134,13 @@ struct sili_node {
 	uint32_t window[2], stride[2], pad[4], dilation[2]; /* stride, dilation: 0 = 1 */
 	uint32_t groups;                                    /* 0 = 1 */
 	uint32_t pool;
+
+	uint32_t heads, kv_heads, causal, window_len;
+	uint32_t rotate, interleaved;
+	uint32_t rms;
+	float eps;
+	uint32_t axis, start, length;
+	uint32_t perm[4];
 };
 
 struct sili_graph *sili_graph_new(void);

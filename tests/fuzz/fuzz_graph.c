@@ -127,10 +127,7 @@ static void passes(const struct sili_graph *g)
 
 	x.g = graph_clone(g);
 	FZ_CHECK(x.g, "no memory");
-	x.source_tensors = g->num_tensors;
-	if (!exec_fold(&x) && !exec_fuse(&x))
-		exec_formats(&x);
-	FZ_CHECK(!x.g->code, "%s", x.g->error);
+	FZ_CHECK(!exec_passes(&x) && !x.g->code, "%s", x.g->error);
 	sili_graph_free(x.g);
 	free(x.t);
 }

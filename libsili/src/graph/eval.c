@@ -186,11 +186,13 @@ static int eval_unary(struct eval *e)
 
 static int eval_binary(struct eval *e)
 {
-	size_t n = graph_elements(in_tensor(e, 0)), m = graph_elements(in_tensor(e, 1));
+	const struct graph_tensor *x = in_tensor(e, 0), *y = in_tensor(e, 1);
+	size_t n = graph_elements(x), m = graph_elements(y), cols = graph_cols(x);
+	bool column = m < n && y->rank == x->rank;
 
 	for (size_t i = 0; i < n; i++)
 		e->out[0][i] = binary((enum x1_vec_op)e->node->n.vec_op, e->in[0][i],
-				      e->in[1][i % m]);
+				      e->in[1][column ? i / cols : i % m]);
 	return 0;
 }
 
@@ -329,6 +331,202 @@ static int eval_pool(struct eval *e)
 	return 0;
 }
 
+/* ---- rows ---- */
+
+static void softmax_row(double *x, size_t n)
+{
+	double most = -INFINITY, sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		most = fmax(most, x[i]);
+	for (size_t i = 0; i < n; i++)
+		sum += x[i] = exp(x[i] - most);
+	for (size_t i = 0; i < n; i++)
+		x[i] /= sum;
+}
+
+static int eval_softmax(struct eval *e)
+{
+	size_t rows = graph_rows(in_tensor(e, 0)), cols = graph_cols(in_tensor(e, 0));
+	size_t masks = e->in[1] ? in_tensor(e, 1)->dim[0] : 1;
+
+	for (size_t r = 0; r < rows; r++) {
+		double *y = e->out[0] + r * cols;
+
+		for (size_t c = 0; c < cols; c++)
+			y[c] = scale_of(e) * e->in[0][r * cols + c] +
+			       (e->in[1] ? e->in[1][r % masks * cols + c] : 0);
+		softmax_row(y, cols);
+	}
+	return 0;
+}
+
+static int eval_norm(struct eval *e)
+{
+	size_t rows = graph_rows(in_tensor(e, 0)), cols = graph_cols(in_tensor(e, 0));
+
+	for (size_t r = 0; r < rows; r++) {
+		const double *x = e->in[0] + r * cols;
+		double mean = 0, var = 0, f;
+
+		for (size_t c = 0; c < cols && !e->node->n.rms; c++)
+			mean += x[c] / (double)cols;
+		for (size_t c = 0; c < cols; c++)
+			var += (x[c] - mean) * (x[c] - mean) / (double)cols;
+		f = 1 / sqrt(var + (double)e->node->n.eps);
+		for (size_t c = 0; c < cols; c++)
+			e->out[0][r * cols + c] = (x[c] - mean) * f * (e->in[1] ? e->in[1][c] : 1) +
+						  (e->in[2] ? e->in[2][c] : 0);
+	}
+	return 0;
+}
+
+/* Scores of one query and head, hidden keys -infinity; then their average of v. */
+static void attend(const struct eval *e, size_t b, size_t i, size_t head, double *score, double *y)
+{
+	const struct sili_node *n = &e->node->n;
+	size_t s = in_tensor(e, 0)->dim[1], t = in_tensor(e, 1)->dim[1];
+	size_t kv = n->kv_heads ? n->kv_heads : n->heads, group = head / (n->heads / kv);
+	size_t d = graph_cols(in_tensor(e, 0)) / n->heads, dv = graph_cols(in_tensor(e, 2)) / kv;
+	size_t place = t - s + i;
+	double scale = n->scale == 0.0f ? 1 / sqrt((double)d) : (double)n->scale;
+
+	for (size_t j = 0; j < t; j++) {
+		bool seen = !n->causal ||
+			    (j <= place && (!n->window_len || j + n->window_len > place));
+
+		score[j] = -INFINITY;
+		if (seen)
+			score[j] = scale * dot(e->in[0] + ((b * s + i) * n->heads + head) * d,
+					       e->in[1] + ((b * t + j) * kv + group) * d, d) +
+				   (e->in[3] ? e->in[3][i * t + j] : 0);
+	}
+	softmax_row(score, t);
+	memset(y, 0, dv * sizeof(*y));
+	for (size_t j = 0; j < t; j++) {
+		const double *v = e->in[2] + ((b * t + j) * kv + group) * dv;
+
+		for (size_t c = 0; c < dv && score[j] != 0; c++)
+			y[c] += score[j] * v[c];
+	}
+}
+
+static int eval_attention(struct eval *e)
+{
+	const struct graph_tensor *q = in_tensor(e, 0);
+	size_t heads = e->node->n.heads, dv = graph_cols(out_tensor(e, 0)) / heads;
+	double *score = malloc(in_tensor(e, 1)->dim[1] * sizeof(*score));
+
+	if (!score)
+		return -ENOMEM;
+	for (size_t i = 0; i < (size_t)q->dim[0] * q->dim[1] * heads; i++)
+		attend(e, i / heads / q->dim[1], i / heads % q->dim[1], i % heads, score,
+		       e->out[0] + i * dv);
+	free(score);
+	return 0;
+}
+
+static int eval_rope(struct eval *e)
+{
+	const struct graph_tensor *x = in_tensor(e, 0);
+	size_t heads = e->node->n.heads, d = graph_cols(x) / heads, tokens = x->dim[1];
+	size_t half = (e->node->n.rotate ? e->node->n.rotate : d) / 2;
+	bool next = e->node->n.interleaved;
+
+	memcpy(e->out[0], e->in[0], graph_elements(x) * sizeof(double));
+	for (size_t h = 0; h < graph_rows(x) * heads; h++) {
+		const double *in = e->in[0] + h * d;
+		double *out = e->out[0] + h * d;
+		size_t token = h / heads % tokens;
+
+		for (size_t i = 0; i < half; i++) {
+			double c = e->in[1][token * half + i], s = e->in[2][token * half + i];
+			size_t a = next ? 2 * i : i, b = next ? 2 * i + 1 : i + half;
+
+			out[a] = in[a] * c - in[b] * s;
+			out[b] = in[a] * s + in[b] * c;
+		}
+	}
+	return 0;
+}
+
+static int eval_embedding(struct eval *e)
+{
+	const struct graph_tensor *table = in_tensor(e, 1);
+	size_t n = graph_elements(in_tensor(e, 0)), cols = graph_cols(table);
+
+	for (size_t i = 0; i < n; i++) {
+		double id = e->in[0][i];
+
+		if (id >= 0 && id < table->dim[0])
+			memcpy(e->out[0] + i * cols, e->in[1] + (size_t)id * cols,
+			       cols * sizeof(double));
+		else
+			memset(e->out[0] + i * cols, 0, cols * sizeof(double));
+	}
+	return 0;
+}
+
+/* ---- moving ---- */
+
+/* Elements before and behind a dimension. */
+static void around(const struct graph_tensor *t, uint32_t axis, size_t *outer, size_t *inner)
+{
+	*outer = *inner = 1;
+	for (uint32_t i = 0; i < axis; i++)
+		*outer *= t->dim[i];
+	for (uint32_t i = axis + 1; i < t->rank; i++)
+		*inner *= t->dim[i];
+}
+
+static int eval_slice(struct eval *e)
+{
+	const struct sili_node *n = &e->node->n;
+	size_t outer, inner, row = in_tensor(e, 0)->dim[n->axis];
+
+	around(in_tensor(e, 0), n->axis, &outer, &inner);
+	for (size_t i = 0; i < outer; i++)
+		memcpy(e->out[0] + i * n->length * inner, e->in[0] + (i * row + n->start) * inner,
+		       n->length * inner * sizeof(double));
+	return 0;
+}
+
+static int eval_concat(struct eval *e)
+{
+	size_t outer, inner, row = out_tensor(e, 0)->dim[e->node->n.axis], at = 0;
+
+	around(out_tensor(e, 0), e->node->n.axis, &outer, &inner);
+	for (uint32_t j = 0; j < SILI_NODE_INPUTS; j++) {
+		size_t part = e->in[j] ? in_tensor(e, j)->dim[e->node->n.axis] : 0;
+
+		for (size_t i = 0; i < outer && part; i++)
+			memcpy(e->out[0] + (i * row + at) * inner, e->in[j] + i * part * inner,
+			       part * inner * sizeof(double));
+		at += part;
+	}
+	return 0;
+}
+
+static int eval_transpose(struct eval *e)
+{
+	const struct graph_tensor *x = in_tensor(e, 0), *y = out_tensor(e, 0);
+	size_t stride[4] = {0}, n = graph_elements(x);
+
+	for (uint32_t i = 0; i < y->rank; i++) {
+		stride[i] = 1;
+		for (uint32_t j = e->node->n.perm[i] + 1; j < x->rank; j++)
+			stride[i] *= x->dim[j];
+	}
+	for (size_t i = 0; i < n; i++) {
+		size_t left = i, from = 0;
+
+		for (uint32_t d = y->rank; d-- > 0; left /= y->dim[d])
+			from += left % y->dim[d] * stride[d];
+		e->out[0][i] = e->in[0][from];
+	}
+	return 0;
+}
+
 static int eval_same(struct eval *e)
 {
 	memcpy(e->out[0], e->in[0], graph_elements(in_tensor(e, 0)) * sizeof(double));
@@ -336,10 +534,14 @@ static int eval_same(struct eval *e)
 }
 
 static int (*const evals[SILI_OP_COUNT])(struct eval *e) = {
-	[SILI_OP_MATMUL] = eval_matmul, [SILI_OP_UNARY] = eval_unary,
-	[SILI_OP_BINARY] = eval_binary, [SILI_OP_REDUCE] = eval_reduce,
-	[SILI_OP_CONVERT] = eval_same,  [SILI_OP_RESHAPE] = eval_same,
-	[SILI_OP_CONV] = eval_conv,     [SILI_OP_POOL] = eval_pool,
+	[SILI_OP_MATMUL] = eval_matmul,       [SILI_OP_UNARY] = eval_unary,
+	[SILI_OP_BINARY] = eval_binary,       [SILI_OP_REDUCE] = eval_reduce,
+	[SILI_OP_CONVERT] = eval_same,        [SILI_OP_RESHAPE] = eval_same,
+	[SILI_OP_CONV] = eval_conv,           [SILI_OP_POOL] = eval_pool,
+	[SILI_OP_SOFTMAX] = eval_softmax,     [SILI_OP_NORM] = eval_norm,
+	[SILI_OP_ATTENTION] = eval_attention, [SILI_OP_ROPE] = eval_rope,
+	[SILI_OP_EMBEDDING] = eval_embedding, [SILI_OP_SLICE] = eval_slice,
+	[SILI_OP_CONCAT] = eval_concat,       [SILI_OP_TRANSPOSE] = eval_transpose,
 };
 
 /* ---- a node, a graph ---- */

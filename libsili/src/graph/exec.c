@@ -76,11 +76,7 @@ static int compile(struct sili_exec *x, const struct sili_exec_attr *attr)
 	if (!ret)
 		ret = check_precisions(x);
 	if (!ret)
-		ret = exec_fold(x);
-	if (!ret)
-		ret = exec_fuse(x);
-	if (!ret)
-		ret = exec_formats(x);
+		ret = exec_passes(x);
 	if (!ret)
 		ret = exec_memory(x);
 	if (!ret)
@@ -100,19 +96,26 @@ static int make_queues(struct sili_exec *x)
 	return ret ? ret : sili_bo_new(x->dev, WORDS * 8, SILI_HBM, 0, &x->sync);
 }
 
-/* Weights, and what the caller puts in, through HBM once; MATRIX at full rate. */
+/* All that comes from HBM for sure, once; MATRIX at full rate. */
 static void floors(struct sili_exec *x)
 {
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < x->num_weights; i++)
-		bytes += x->weight[i].bytes + x->weight[i].scale_bytes;
+		if (!x->weight[i].gathered)
+			bytes += x->weight[i].bytes + x->weight[i].scale_bytes;
+	for (uint32_t i = 0; i < x->g->num_nodes; i++) {
+		const struct graph_node *node = &x->g->node[i];
+
+		/* As many bytes of a table as come out of it. */
+		if (node->n.op == SILI_OP_EMBEDDING)
+			bytes += graph_elements(exec_tensor(x, node->out[0])) *
+				 x1_format_bits(exec_tensor(x, node->n.in[1])->fmt) / 8;
+		x->info.roofline_cycles += x->node[i].roofline;
+	}
 	for (uint32_t i = 0; i < x->g->num_inputs; i++)
 		bytes += graph_bytes(&x->g->tensor[x->g->input[i]]);
 	x->info.floor_cycles = sili_div_up(bytes, x->dev->info.hbm_bw);
-	x->info.roofline_cycles = 0;
-	for (uint32_t i = 0; i < x->g->num_nodes; i++)
-		x->info.roofline_cycles += x->node[i].roofline;
 }
 
 SILI_EXPORT int sili_exec_new(struct sili_device *dev, const struct sili_graph *graph,

@@ -18,6 +18,8 @@ enum exec_place {
 /* Beside each tensor of the graph. */
 struct exec_tensor {
 	uint32_t root; /* whose memory it is: its own number, or what it is a view of */
+	uint64_t skip; /* of a view: elements of the root before it */
+	uint64_t row;  /* elements from row to row; 0 = dense */
 	enum exec_place place;
 	uint64_t offset;  /* in its place */
 	uint32_t weights; /* index + 1 of the first of its copies on the device */
@@ -29,6 +31,7 @@ struct exec_weight {
 	enum x1_format fmt;
 	enum x1_scale_mode mode; /* blocks of a row */
 	bool row_scales;         /* one per row */
+	bool gathered;           /* some rows are read, by number */
 	bool transpose;          /* rows of the device's are columns of the tensor's */
 	uint64_t rows, cols;     /* as the device has them */
 	uint64_t bytes, offset;  /* in the buffer of weights, of streamed ones in system memory */
@@ -51,8 +54,7 @@ struct sili_exec {
 	struct sili_device *dev;
 	struct sili_exec_attr attr; /* defaults resolved */
 	enum x1_format precision, act_fmt;
-	struct sili_graph *g;    /* its own: passes change it */
-	uint32_t source_tensors; /* tensors of the source graph */
+	struct sili_graph *g; /* its own: passes change it */
 	struct exec_tensor *t;
 	uint32_t num_roots; /* tensors that t covers */
 	struct exec_node *node;
@@ -61,6 +63,7 @@ struct sili_exec {
 	struct sili_bo *weights, *arena, *io, *host;
 	uint64_t *output_offset, *input_offset; /* in io */
 	uint64_t window_offset, window_bytes;   /* of streamed weights: two, in weights */
+	uint64_t stream_end; /* of the weights that nodes read as a whole, in weights */
 
 	union x1_cmd *cmds; /* of all nodes in order, without synchronisation */
 	uint32_t num_cmds, cmd_room;
@@ -80,14 +83,16 @@ static inline struct graph_tensor *exec_tensor(const struct sili_exec *x, uint32
 
 /* Where a tensor is; weights have an address per node: exec_weight. */
 uint64_t exec_dva(const struct sili_exec *x, uint32_t tensor);
+/* Bytes from one of its rows to the next. */
+uint64_t exec_row(const struct sili_exec *x, uint32_t tensor);
 
-/* pass.c: each -errno with the graph's error set. */
-int exec_fold(struct sili_exec *x);
-int exec_fuse(struct sili_exec *x);
-int exec_formats(struct sili_exec *x);
-/* Memory that tensors share, for all that there are now. */
-int exec_roots(struct sili_exec *x);
+/*
+ * pass.c: constants, epilogues, rows without gaps where they have to be,
+ * formats. -errno with the graph's error set.
+ */
+int exec_passes(struct sili_exec *x);
 /* What MATRIX multiplies in for this node, of its activations. */
+enum x1_format exec_attention_fmt(const struct sili_exec *x, const struct graph_node *node);
 enum x1_format exec_matrix_fmt(const struct sili_exec *x, const struct graph_node *node);
 
 /* weights.c: which there are, where they lie, upload. */

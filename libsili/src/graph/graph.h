@@ -118,13 +118,25 @@ enum graph_field_id {
 	GRAPH_F_DILATION,
 	GRAPH_F_GROUPS,
 	GRAPH_F_POOL,
+	GRAPH_F_HEADS,
+	GRAPH_F_KV_HEADS,
+	GRAPH_F_CAUSAL,
+	GRAPH_F_WINDOW_LEN,
+	GRAPH_F_ROTATE,
+	GRAPH_F_INTERLEAVED,
+	GRAPH_F_RMS,
+	GRAPH_F_EPS,
+	GRAPH_F_AXIS,
+	GRAPH_F_START,
+	GRAPH_F_LENGTH,
+	GRAPH_F_PERM,
 	GRAPH_FIELDS,
 };
 
 extern const struct graph_field graph_fields[GRAPH_FIELDS];
 
 #define GRAPH_IN_PLACE (1u << 0) /* element by element: the result may replace in[0] or in[1] */
-#define GRAPH_VIEW     (1u << 1) /* the result is the input's memory */
+#define GRAPH_ROWS     (1u << 1) /* takes rows with gaps between them */
 #define GRAPH_EPILOGUE (1u << 2) /* in[2] is a bias, in[3] a residual, act applies */
 
 struct graph_op {

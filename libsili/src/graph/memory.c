@@ -176,5 +176,12 @@ uint64_t exec_dva(const struct sili_exec *x, uint32_t tensor)
 	const struct exec_tensor *t = &x->t[tensor];
 	const struct sili_bo *bo = t->place == PLACE_ARENA ? x->arena : x->io;
 
-	return sili_bo_dva(bo) + t->offset;
+	return sili_bo_dva(bo) + t->offset + sili_format_bytes(x->g->tensor[tensor].fmt, t->skip);
+}
+
+uint64_t exec_row(const struct sili_exec *x, uint32_t tensor)
+{
+	const struct graph_tensor *t = &x->g->tensor[tensor];
+
+	return sili_format_bytes(t->fmt, x->t[tensor].row ? x->t[tensor].row : graph_cols(t));
 }

@@ -27,6 +27,18 @@ const struct graph_field graph_fields[GRAPH_FIELDS] = {
 	[GRAPH_F_DILATION] = ENTRY(dilation, 2, false),
 	[GRAPH_F_GROUPS] = ENTRY(groups, 1, false),
 	[GRAPH_F_POOL] = ENTRY(pool, 1, false),
+	[GRAPH_F_HEADS] = ENTRY(heads, 1, false),
+	[GRAPH_F_KV_HEADS] = ENTRY(kv_heads, 1, false),
+	[GRAPH_F_CAUSAL] = ENTRY(causal, 1, false),
+	[GRAPH_F_WINDOW_LEN] = ENTRY(window_len, 1, false),
+	[GRAPH_F_ROTATE] = ENTRY(rotate, 1, false),
+	[GRAPH_F_INTERLEAVED] = ENTRY(interleaved, 1, false),
+	[GRAPH_F_RMS] = ENTRY(rms, 1, false),
+	[GRAPH_F_EPS] = ENTRY(eps, 1, true),
+	[GRAPH_F_AXIS] = ENTRY(axis, 1, false),
+	[GRAPH_F_START] = ENTRY(start, 1, false),
+	[GRAPH_F_LENGTH] = ENTRY(length, 1, false),
+	[GRAPH_F_PERM] = ENTRY(perm, 4, false),
 };
 
 static const char *in_name(uint32_t i)
@@ -153,10 +165,15 @@ static void infer_binary(struct sili_graph *g, const struct graph_node *node,
 	if (!in_range(g, node, GRAPH_F_VEC_OP, node->n.vec_op, X1_VEC_ADD, X1_VEC_CMPEQ))
 		return;
 	result(out, x);
-	if (y->rank == 1)
+	if (y->rank == 1) {
 		dim_is(g, node, 1, 0, graph_cols(x));
-	else
+	} else if (y->rank == x->rank && graph_cols(y) == 1) {
+		for (uint32_t i = 0; i + 1 < x->rank; i++)
+			if (!dim_is(g, node, 1, i, x->dim[i]))
+				return;
+	} else {
 		like(g, node, 1, out);
+	}
 }
 
 static void infer_reduce(struct sili_graph *g, const struct graph_node *node,
@@ -280,24 +297,236 @@ static void infer_pool(struct sili_graph *g, const struct graph_node *node,
 		     window[1] ? window[1] : x->dim[2], x->dim[3]);
 }
 
+/* ---- rows ---- */
+
+static void infer_softmax(struct sili_graph *g, const struct graph_node *node,
+			  struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0), *mask = graph_in(g, node, 1);
+
+	result(out, x);
+	out->fmt = X1_FMT_FP32;
+	if (!mask || !rank_is(g, node, 1, 2, 2) || !dim_is(g, node, 1, 1, graph_cols(x)))
+		return;
+	if (graph_rows(x) % mask->dim[0])
+		graph_fail(g, -EINVAL, node, in_name(1), "%u rows do not divide those of '%s'",
+			   mask->dim[0], x->name);
+}
+
+static void infer_norm(struct sili_graph *g, const struct graph_node *node,
+		       struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0);
+
+	result(out, x);
+	out->fmt = X1_FMT_FP32;
+	if (node->n.eps < 0)
+		graph_fail(g, -EINVAL, node, "eps", "%g is below 0", (double)node->n.eps);
+	else if (in_range(g, node, GRAPH_F_RMS, node->n.rms, 0, 1) &&
+		 vector_ok(g, node, 1, graph_cols(x)))
+		vector_ok(g, node, 2, graph_cols(x));
+}
+
+/* Heads divide the columns of an input. */
+static bool heads_ok(struct sili_graph *g, const struct graph_node *node, uint32_t in,
+		     uint32_t heads)
+{
+	const struct graph_tensor *t = graph_in(g, node, in);
+
+	if (!rank_is(g, node, in, 3, 3))
+		return false;
+	if (heads && graph_cols(t) % heads == 0)
+		return true;
+	graph_fail(g, -EINVAL, node, "heads", "%u do not divide the %u columns of '%s'", heads,
+		   graph_cols(t), t->name);
+	return false;
+}
+
+static void infer_attention(struct sili_graph *g, const struct graph_node *node,
+			    struct graph_tensor *out)
+{
+	const struct graph_tensor *q = graph_in(g, node, 0), *k = graph_in(g, node, 1);
+	const struct graph_tensor *v = graph_in(g, node, 2);
+	uint32_t heads = node->n.heads, kv = node->n.kv_heads ? node->n.kv_heads : heads;
+
+	if (!heads_ok(g, node, 0, heads) || !heads_ok(g, node, 1, kv) ||
+	    !heads_ok(g, node, 2, kv) || !in_range(g, node, GRAPH_F_CAUSAL, node->n.causal, 0, 1) ||
+	    !in_range(g, node, GRAPH_F_WINDOW_LEN, node->n.window_len, 0,
+		      node->n.causal ? INT32_MAX : 0) ||
+	    !dim_is(g, node, 1, 0, q->dim[0]) || !dim_is(g, node, 2, 0, q->dim[0]) ||
+	    !dim_is(g, node, 2, 1, k->dim[1]) ||
+	    !dim_is(g, node, 1, 2, (uint64_t)graph_cols(q) / heads * kv))
+		return;
+	if (heads % kv) {
+		graph_fail(g, -EINVAL, node, "kv_heads", "%u do not divide %u heads", kv, heads);
+		return;
+	}
+	if (node->n.causal && k->dim[1] < q->dim[1]) {
+		graph_fail(g, -EINVAL, node, "causal", "%u keys are fewer than %u queries",
+			   k->dim[1], q->dim[1]);
+		return;
+	}
+	result(out, q);
+	out->fmt = X1_FMT_FP32;
+	out->dim[2] = graph_cols(v) / kv * heads;
+	if (graph_in(g, node, 3) && rank_is(g, node, 3, 2, 2) && dim_is(g, node, 3, 0, q->dim[1]))
+		dim_is(g, node, 3, 1, k->dim[1]);
+}
+
+/* Both products, over all keys. */
+static uint64_t macs_attention(const struct sili_graph *g, const struct graph_node *node)
+{
+	const struct graph_tensor *q = graph_in(g, node, 0), *k = graph_in(g, node, 1);
+
+	return (graph_elements(q) + graph_elements(&g->tensor[node->out[0]])) * k->dim[1];
+}
+
+static void infer_rope(struct sili_graph *g, const struct graph_node *node,
+		       struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0);
+	uint32_t dim, rotate;
+
+	if (!heads_ok(g, node, 0, node->n.heads) ||
+	    !in_range(g, node, GRAPH_F_INTERLEAVED, node->n.interleaved, 0, 1))
+		return;
+	dim = graph_cols(x) / node->n.heads;
+	rotate = node->n.rotate ? node->n.rotate : dim;
+	if (!in_range(g, node, GRAPH_F_ROTATE, rotate, 2, dim))
+		return;
+	if (rotate % 2) {
+		graph_fail(g, -EINVAL, node, "rotate", "%u is odd", rotate);
+		return;
+	}
+	for (uint32_t i = 1; i < 3; i++) {
+		const struct graph_tensor *t = graph_in(g, node, i);
+
+		if (t->role != GRAPH_WEIGHT || t->fmt != X1_FMT_FP32) {
+			graph_fail(g, -EINVAL, node, in_name(i), "'%s' is no FP32 weight", t->name);
+			return;
+		}
+		if (!rank_is(g, node, i, 2, 2) || !dim_is(g, node, i, 0, x->dim[1]) ||
+		    !dim_is(g, node, i, 1, rotate / 2))
+			return;
+	}
+	result(out, x);
+	out->fmt = X1_FMT_FP32;
+}
+
+static void infer_embedding(struct sili_graph *g, const struct graph_node *node,
+			    struct graph_tensor *out)
+{
+	const struct graph_tensor *ids = graph_in(g, node, 0), *table = graph_in(g, node, 1);
+
+	if (ids->fmt != X1_FMT_INT32) {
+		graph_fail(g, -EINVAL, node, in_name(0), "'%s' is not INT32", ids->name);
+		return;
+	}
+	if (!rank_is(g, node, 1, 2, 2) || !rank_is(g, node, 0, 1, SILI_MAX_RANK - 1))
+		return;
+	result(out, ids);
+	out->fmt = X1_FMT_FP32;
+	out->dim[out->rank++] = graph_cols(table);
+}
+
+/* ---- moving ---- */
+
+static void infer_slice(struct sili_graph *g, const struct graph_node *node,
+			struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0);
+	const struct sili_node *n = &node->n;
+
+	if (!in_range(g, node, GRAPH_F_AXIS, n->axis, 0, x->rank - 1) ||
+	    !in_range(g, node, GRAPH_F_START, n->start, 0, x->dim[n->axis] - 1) ||
+	    !in_range(g, node, GRAPH_F_LENGTH, n->length, 1, x->dim[n->axis] - n->start))
+		return;
+	result(out, x);
+	out->dim[n->axis] = n->length;
+}
+
+static void infer_concat(struct sili_graph *g, const struct graph_node *node,
+			 struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0);
+	uint32_t axis = node->n.axis;
+	uint64_t sum = 0;
+
+	if (!in_range(g, node, GRAPH_F_AXIS, axis, 0, x->rank - 1))
+		return;
+	result(out, x);
+	for (uint32_t i = 0; i < SILI_NODE_INPUTS; i++) {
+		const struct graph_tensor *t = graph_in(g, node, i);
+
+		if (!t)
+			continue;
+		if (!rank_is(g, node, i, x->rank, x->rank))
+			return;
+		for (uint32_t d = 0; d < x->rank; d++)
+			if (d != axis && !dim_is(g, node, i, d, x->dim[d]))
+				return;
+		if ((t->fmt == X1_FMT_INT32) != (x->fmt == X1_FMT_INT32)) {
+			graph_fail(g, -EINVAL, node, in_name(i),
+				   "'%s' and '%s': indices or numbers", t->name, x->name);
+			return;
+		}
+		sum += t->dim[axis];
+	}
+	out->dim[axis] = sum > INT32_MAX ? 0 : (uint32_t)sum;
+}
+
+static void infer_transpose(struct sili_graph *g, const struct graph_node *node,
+			    struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0);
+	uint32_t seen = 0;
+
+	if (!rank_is(g, node, 0, 1, 4))
+		return;
+	result(out, x);
+	for (uint32_t i = 0; i < x->rank; i++) {
+		if (!in_range(g, node, GRAPH_F_PERM, node->n.perm[i], 0, x->rank - 1))
+			return;
+		seen |= 1u << node->n.perm[i];
+		out->dim[i] = x->dim[node->n.perm[i]];
+	}
+	if (seen != (1u << x->rank) - 1)
+		graph_fail(g, -EINVAL, node, "perm", "names a dimension twice");
+}
+
 /* ---- the table ---- */
 
 #define IMAGE (FIELD(STRIDE) | FIELD(PAD))
 
 static const struct graph_op ops[SILI_OP_COUNT] = {
-	[SILI_OP_MATMUL] = {"matmul", 2, 4, 1, GRAPH_EPILOGUE,
+	[SILI_OP_MATMUL] = {"matmul", 2, 4, 1, GRAPH_EPILOGUE | GRAPH_ROWS,
 			    FIELD(ACT) | FIELD(TRANS_B) | FIELD(SCALE), infer_matmul, macs_matmul},
-	[SILI_OP_UNARY] = {"unary", 1, 1, 1, GRAPH_IN_PLACE, FIELD(VEC_OP), infer_unary, NULL},
-	[SILI_OP_BINARY] = {"binary", 2, 2, 1, GRAPH_IN_PLACE, FIELD(VEC_OP), infer_binary, NULL},
+	[SILI_OP_UNARY] = {"unary", 1, 1, 1, GRAPH_IN_PLACE | GRAPH_ROWS, FIELD(VEC_OP),
+			   infer_unary, NULL},
+	[SILI_OP_BINARY] = {"binary", 2, 2, 1, GRAPH_IN_PLACE | GRAPH_ROWS, FIELD(VEC_OP),
+			    infer_binary, NULL},
 	[SILI_OP_REDUCE] = {"reduce", 1, 1, 1, 0, FIELD(VEC_OP), infer_reduce, NULL},
-	[SILI_OP_CONVERT] = {"convert", 1, 1, 1, GRAPH_IN_PLACE, 0, infer_convert, NULL},
-	[SILI_OP_RESHAPE] = {"reshape", 1, 1, 1, GRAPH_VIEW, FIELD(RANK) | FIELD(DIM),
-			     infer_reshape, NULL},
+	[SILI_OP_CONVERT] = {"convert", 1, 1, 1, GRAPH_IN_PLACE | GRAPH_ROWS, 0, infer_convert,
+			     NULL},
+	[SILI_OP_RESHAPE] = {"reshape", 1, 1, 1, 0, FIELD(RANK) | FIELD(DIM), infer_reshape, NULL},
 	[SILI_OP_CONV] = {"conv", 2, 4, 1, GRAPH_EPILOGUE,
 			  IMAGE | FIELD(ACT) | FIELD(SCALE) | FIELD(DILATION) | FIELD(GROUPS),
 			  infer_conv, macs_conv},
 	[SILI_OP_POOL] = {"pool", 1, 1, 1, 0, IMAGE | FIELD(WINDOW) | FIELD(POOL), infer_pool,
 			  NULL},
+	[SILI_OP_SOFTMAX] = {"softmax", 1, 2, 1, 0, FIELD(SCALE), infer_softmax, NULL},
+	[SILI_OP_NORM] = {"norm", 1, 3, 1, GRAPH_ROWS, FIELD(RMS) | FIELD(EPS), infer_norm, NULL},
+	[SILI_OP_ATTENTION] = {"attention", 3, 4, 1, GRAPH_ROWS,
+			       FIELD(HEADS) | FIELD(KV_HEADS) | FIELD(CAUSAL) | FIELD(WINDOW_LEN) |
+				       FIELD(SCALE),
+			       infer_attention, macs_attention},
+	[SILI_OP_ROPE] = {"rope", 3, 3, 1, GRAPH_ROWS,
+			  FIELD(HEADS) | FIELD(ROTATE) | FIELD(INTERLEAVED), infer_rope, NULL},
+	[SILI_OP_EMBEDDING] = {"embedding", 2, 2, 1, 0, 0, infer_embedding, NULL},
+	[SILI_OP_SLICE] = {"slice", 1, 1, 1, 0, FIELD(AXIS) | FIELD(START) | FIELD(LENGTH),
+			   infer_slice, NULL},
+	[SILI_OP_CONCAT] = {"concat", 1, SILI_NODE_INPUTS, 1, 0, FIELD(AXIS), infer_concat, NULL},
+	[SILI_OP_TRANSPOSE] = {"transpose", 1, 1, 1, 0, FIELD(PERM), infer_transpose, NULL},
 };
 
 const struct graph_op *graph_op(enum sili_op op)

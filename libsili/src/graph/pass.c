@@ -134,7 +134,7 @@ static int prune(struct sili_exec *x)
 	return 0;
 }
 
-int exec_fold(struct sili_exec *x)
+static int fold(struct sili_exec *x)
 {
 	struct sili_graph *g = x->g;
 
@@ -252,7 +252,7 @@ static bool fuse_pair(struct sili_graph *g, struct graph_node *m, const struct g
 	return true;
 }
 
-int exec_fuse(struct sili_exec *x)
+static int fuse(struct sili_exec *x)
 {
 	struct sili_graph *g = x->g;
 	struct readers r;
@@ -273,15 +273,14 @@ int exec_fuse(struct sili_exec *x)
 		/* A weight that is scaled is a new tensor with this one reader. */
 		if (!fuse_pair(g, m, reader) || g->code)
 			continue;
-		/* The whole runs where the reader did: all inputs are there then. */
+		/*
+		 * The whole runs where the reader did: all inputs are there then. Who
+		 * read m's inputs is a product still, which is nobody's epilogue.
+		 */
 		m->out[0] = reader->out[0];
 		*reader = *m;
 		m->n.op = 0;
 		x->info.fused++;
-		for (uint32_t j = 0; j < SILI_NODE_INPUTS; j++)
-			if (reader->n.in[j] && reader->n.in[j] < x->source_tensors &&
-			    r.last[reader->n.in[j]] != NO_NODE)
-				r.last[reader->n.in[j]] = at;
 	}
 	readers_free(&r);
 	compact(x);
@@ -310,6 +309,13 @@ enum x1_format exec_matrix_fmt(const struct sili_exec *x, const struct graph_nod
 	return x1_format_bits(fmt) < 8 ? X1_FMT_E4M3 : fmt;
 }
 
+enum x1_format exec_attention_fmt(const struct sili_exec *x, const struct graph_node *node)
+{
+	enum x1_format fmt = exec_matrix_fmt(x, node);
+
+	return x1_format_bits(fmt) > 16 ? X1_FMT_FP16 : fmt;
+}
+
 /* What node reads its input i as. */
 static struct want want_of(const struct sili_exec *x, const struct graph_node *node, uint32_t i)
 {
@@ -321,8 +327,14 @@ static struct want want_of(const struct sili_exec *x, const struct graph_node *n
 		if (i < 2)
 			return (struct want){WANT_HARD, exec_matrix_fmt(x, node)};
 		return i == 2 ? (struct want){WANT_HARD, X1_FMT_FP32} : soft;
+	case SILI_OP_ATTENTION:
+		return i < 3 ? (struct want){WANT_HARD, exec_attention_fmt(x, node)} : soft;
 	case SILI_OP_CONVERT:
 	case SILI_OP_RESHAPE:
+	case SILI_OP_SLICE:
+	case SILI_OP_CONCAT:
+	case SILI_OP_TRANSPOSE:
+	case SILI_OP_EMBEDDING:
 		return (struct want){WANT_ANY, 0};
 	default:
 		return soft;
@@ -379,9 +391,10 @@ static void choose_formats(struct sili_exec *x, const struct wishes *w)
 
 			if (!node->out[j] || t->fmt == X1_FMT_INT32)
 				continue;
-			if (node->n.op == SILI_OP_RESHAPE)
+			if (root != node->out[j])
 				t->fmt = g->tensor[root].fmt;
-			else if (node->n.precision && !has_epilogue(node))
+			else if (node->n.precision && !has_epilogue(node) &&
+				 node->n.op != SILI_OP_ATTENTION)
 				t->fmt = (enum x1_format)(node->n.precision - 1);
 			else
 				t->fmt = chosen(x, &w[root]);
@@ -463,8 +476,9 @@ static void insert_converts(struct inserter *ins)
 	for (uint32_t i = 0; i < g->num_outputs; i++) {
 		struct graph_output *o = &g->output[i];
 		uint32_t root = x->t[o->tensor].root;
-		bool taken = g->tensor[root].role != GRAPH_VALUE ||
-			     g->tensor[o->tensor].fmt != o->fmt;
+		bool taken =
+			g->tensor[root].role != GRAPH_VALUE || g->tensor[o->tensor].fmt != o->fmt ||
+			graph_elements(&g->tensor[root]) != graph_elements(&g->tensor[o->tensor]);
 
 		for (uint32_t j = 0; j < i; j++)
 			taken |= g->output[j].tensor < x->num_roots &&
@@ -474,8 +488,45 @@ static void insert_converts(struct inserter *ins)
 	}
 }
 
-/* Room beside tensors that were made since the last time. */
-int exec_roots(struct sili_exec *x)
+/* ---- views ---- */
+
+/* A slice is a view where what is left has one row length, or no gaps at all. */
+static bool is_view(const struct sili_exec *x, const struct graph_node *node)
+{
+	const struct graph_tensor *in = graph_in(x->g, node, 0);
+	uint64_t outer = 1;
+
+	if (node->n.op == SILI_OP_RESHAPE)
+		return true;
+	if (node->n.op != SILI_OP_SLICE)
+		return false;
+	if (node->n.axis + 1 == in->rank)
+		return true;
+	for (uint32_t i = 0; i < node->n.axis; i++)
+		outer *= in->dim[i];
+	return outer == 1;
+}
+
+static void view(struct sili_exec *x, const struct graph_node *node)
+{
+	const struct graph_tensor *in = graph_in(x->g, node, 0);
+	const struct exec_tensor *from = &x->t[node->n.in[0]];
+	struct exec_tensor *to = &x->t[node->out[0]];
+	uint64_t inner = 1;
+
+	to->root = from->root;
+	to->skip = from->skip;
+	to->row = from->row;
+	if (node->n.op == SILI_OP_RESHAPE)
+		return;
+	for (uint32_t i = node->n.axis + 1; i < in->rank; i++)
+		inner *= in->dim[i];
+	to->skip += node->n.start * inner;
+	if (inner == 1 && graph_rows(in) > 1)
+		to->row = from->row ? from->row : graph_cols(in);
+}
+
+static int roots(struct sili_exec *x)
 {
 	struct sili_graph *g = x->g;
 	struct exec_tensor *t = realloc(x->t, g->num_tensors * sizeof(*t));
@@ -488,19 +539,58 @@ int exec_roots(struct sili_exec *x)
 	for (uint32_t i = 0; i < g->num_tensors; i++)
 		t[i].root = i;
 	for (uint32_t i = 0; i < g->num_nodes; i++)
-		if (g->node[i].n.op == SILI_OP_RESHAPE)
-			t[g->node[i].out[0]].root = t[g->node[i].n.in[0]].root;
+		if (is_view(x, &g->node[i]))
+			view(x, &g->node[i]);
 	return 0;
 }
 
-int exec_formats(struct sili_exec *x)
+static void take_nodes(struct inserter *ins)
+{
+	struct sili_graph *g = ins->x->g;
+
+	free(ins->done);
+	if (g->code) {
+		free(ins->node);
+		return;
+	}
+	free(g->node);
+	g->node = ins->node;
+	g->num_nodes = ins->num_nodes;
+	g->node_room = ins->node_room;
+}
+
+/* Rows with gaps are made dense for those who cannot read them. */
+static int dense(struct sili_exec *x)
+{
+	struct inserter ins = {.x = x};
+	struct sili_graph *g = x->g;
+	int ret = roots(x);
+
+	for (uint32_t i = 0; i < g->num_nodes && !ret; i++) {
+		struct graph_node node = g->node[i];
+
+		for (uint32_t j = 0; j < SILI_NODE_INPUTS; j++) {
+			uint32_t id = node.n.in[j];
+
+			if (id && x->t[id].row && !(graph_op(node.n.op)->flags & GRAPH_ROWS) &&
+			    !(node.n.op == SILI_OP_SLICE && is_view(x, &node) &&
+			      node.n.axis + 1 == g->tensor[id].rank))
+				node.n.in[j] = convert(&ins, id, g->tensor[id].fmt, true);
+		}
+		if (g->code || !append(&ins, &node))
+			ret = g->code;
+	}
+	take_nodes(&ins);
+	return ret ? ret : roots(x);
+}
+
+static int formats(struct sili_exec *x)
 {
 	struct sili_graph *g = x->g;
 	struct inserter ins = {.x = x};
 	struct wishes *w;
-	int ret = exec_roots(x);
 
-	w = ret ? NULL : calloc(g->num_tensors, sizeof(*w));
+	w = calloc(g->num_tensors, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < g->num_nodes; i++)
@@ -512,14 +602,17 @@ int exec_formats(struct sili_exec *x)
 	choose_formats(x, w);
 	free(w);
 	insert_converts(&ins);
-	free(ins.done);
-	if (g->code) {
-		free(ins.node);
-		return g->code;
-	}
-	free(g->node);
-	g->node = ins.node;
-	g->num_nodes = ins.num_nodes;
-	g->node_room = ins.node_room;
-	return exec_roots(x);
+	take_nodes(&ins);
+	return g->code ? g->code : roots(x);
+}
+
+int exec_passes(struct sili_exec *x)
+{
+	int ret = fold(x);
+
+	if (!ret)
+		ret = fuse(x);
+	if (!ret)
+		ret = dense(x);
+	return ret ? ret : formats(x);
 }

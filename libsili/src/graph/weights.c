@@ -43,9 +43,12 @@ static struct exec_weight describe(const struct sili_exec *x, const struct graph
 		}
 		return w;
 	}
-	if (t->fmt != X1_FMT_FP32)
+	w.gathered = node->n.op == SILI_OP_EMBEDDING && i == 1;
+	if (t->fmt != X1_FMT_FP32 || node->n.op == SILI_OP_ROPE)
 		return w;
-	if (matrix && i == 0)
+	if (node->n.op == SILI_OP_ATTENTION && i < 3)
+		w.fmt = exec_attention_fmt(x, node);
+	else if (matrix && i == 0)
 		w.fmt = exec_matrix_fmt(x, node);
 	else if (t->rank > 1)
 		w.fmt = x->act_fmt;
@@ -55,7 +58,8 @@ static struct exec_weight describe(const struct sili_exec *x, const struct graph
 static bool same(const struct exec_weight *a, const struct exec_weight *b)
 {
 	return a->tensor == b->tensor && a->fmt == b->fmt && a->mode == b->mode &&
-	       a->row_scales == b->row_scales && a->transpose == b->transpose;
+	       a->row_scales == b->row_scales && a->transpose == b->transpose &&
+	       a->gathered == b->gathered;
 }
 
 static int add_weight(struct sili_exec *x, uint32_t node, uint32_t i)
@@ -126,7 +130,7 @@ static void choose_streamed(struct sili_exec *x, uint64_t total, uint64_t room)
 
 			if (resident + 2 * window <= room)
 				break;
-			if (w->streamed || w->uses > 1)
+			if (w->streamed || w->uses > 1 || w->gathered)
 				continue;
 			w->streamed = true;
 			resident -= whole(w);
@@ -148,12 +152,17 @@ static int lay_out(struct sili_exec *x)
 	x->info.weight_bytes = total;
 	if (total > room)
 		choose_streamed(x, total, room);
-	for (uint32_t i = 0; i < x->num_weights; i++) {
-		struct exec_weight *w = &x->weight[i];
+	/* Tables last: what is read as a whole is fetched in one go. */
+	for (uint32_t i = 0; i < 2 * x->num_weights; i++) {
+		struct exec_weight *w = &x->weight[i % x->num_weights];
 		uint64_t *to = w->streamed ? &host : &at;
 
+		if (w->gathered != (i >= x->num_weights))
+			continue;
 		w->offset = *to;
 		*to += whole(w);
+		if (!w->gathered)
+			x->stream_end = at;
 	}
 	x->window_offset = at;
 	if (at + 2 * x->window_bytes > room) {
