@@ -29,7 +29,7 @@ struct sim_region {
 
 struct sim_queue {
 	struct sili_queue *q;
-	uint32_t hw;
+	uint32_t hw, doorbell;
 	uint64_t mem; /* HBM: ring, then the fence word; of a user queue 0 */
 	union x1_cmd *ring;
 	uint64_t *fence; /* driver's own: batches that left the ring */

@@ -79,9 +79,12 @@ static int create(struct sim *s, struct sim_queue *sq, const struct sili_queue_a
 	struct x1_mbox_msg reply;
 	int ret = sim_mbox(s, X1_MBOX_QUEUE_CREATE, args.word, X1_MBOX_ARGS, &reply);
 
-	if (!ret)
-		sq->hw = reply.arg[0];
-	return ret;
+	if (ret)
+		return ret;
+	sq->hw = reply.arg[0];
+	sq->doorbell = sim_read(s, X1_REG_DB_OFFSET) + sq->hw * sim_read(s, X1_REG_DB_STRIDE) +
+		       X1_DB_WPTR;
+	return 0;
 }
 
 int sim_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr)
@@ -210,10 +213,7 @@ int sim_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq)
 						.value = seq}};
 	sq->submitted = seq;
 	pthread_mutex_lock(&s->lock);
-	x1_core_bar_write(s->core,
-			  sim_read(s, X1_REG_DB_OFFSET) +
-				  (uint64_t)sq->hw * sim_read(s, X1_REG_DB_STRIDE) + X1_DB_WPTR,
-			  sq->wptr, 4);
+	sim_write(s, sq->doorbell, sq->wptr);
 	pthread_mutex_unlock(&s->lock);
 	return 0;
 }

@@ -22,7 +22,7 @@ enum outcome {
 	FAULT,
 	LEAVE,  /* told to stop: the command goes on later */
 	WAIT,   /* not satisfied */
-	LAUNCH, /* q->launch executes */
+	LAUNCH, /* checked; then q->launch executes */
 	COOP,   /* cooperative LAUNCH: not enough MCUs free */
 	SYNC,   /* takes effect when the event model is there too */
 };
@@ -204,112 +204,132 @@ static enum outcome check_launch(struct x1_queue *q, const struct x1_cmd_launch 
 	return DONE;
 }
 
-static enum outcome exec_launch(struct x1_worker *w, struct x1_queue *q, struct x1_fault_rec *rec)
+/* A LAUNCH that was read and checked, about to start. */
+struct start {
+	struct x1_prog *prog;
+	uint32_t grid[3], total;
+	uint64_t args[X1_MAX_ARGS];
+};
+
+static enum outcome exec_launch(struct x1_worker *w, struct x1_queue *q, struct start *st,
+				struct x1_fault_rec *rec)
 {
 	const struct x1_cmd_launch *c = &q->cur.launch;
-	struct x1_core *core = q->core;
-	uint32_t grid[3] = {c->grid[0], c->grid[1], c->grid[2]}, healthy;
-	uint64_t args[X1_MAX_ARGS], total = 1;
-	struct x1_launch *l;
-	struct x1_prog *prog;
-	bool coop = c->hdr.flags & X1_LAUNCH_COOPERATIVE;
+	uint64_t total = 1;
 
 	if (check_launch(q, c, rec) == FAULT)
 		return FAULT;
 	x1_mem_set(&w->mem, q->act.user_vm, X1_UNIT_CMD, &q->stop);
+	memcpy(st->grid, c->grid, sizeof(st->grid));
 	if (c->hdr.flags & X1_LAUNCH_GRID_INDIRECT &&
-	    x1_mem_read(&w->mem, c->grid_dva, grid, sizeof(grid), rec))
+	    x1_mem_read(&w->mem, c->grid_dva, st->grid, sizeof(st->grid), rec))
 		return FAULT;
 	for (unsigned int i = 0; i < 3; i++) {
-		total *= grid[i];
+		total *= st->grid[i];
 		if (!total || total > X1_MAX_GRID)
-			return bad(q, rec, X1_FAULT_BAD_FIELD, grid[i]);
+			return bad(q, rec, X1_FAULT_BAD_FIELD, st->grid[i]);
 	}
-	if (c->num_args && x1_mem_read(&w->mem, c->args, args, c->num_args * 8ull, rec))
+	st->total = (uint32_t)total;
+	if (c->num_args && x1_mem_read(&w->mem, c->args, st->args, c->num_args * 8ull, rec))
 		return FAULT;
-	prog = prog_get(w, q, c, rec);
-	if (!prog)
-		return FAULT;
+	st->prog = prog_get(w, q, c, rec);
+	return st->prog ? LAUNCH : FAULT;
+}
 
-	x1_lock(core);
-	healthy = x1_healthy_in(core, q->act.mcu_first, q->act.mcu_count);
-	if (!healthy || (coop && total > healthy)) {
-		x1_unlock(core);
-		x1_prog_put(prog);
-		return healthy ? bad(q, rec, X1_FAULT_GRID, total)
-			       : bad(q, rec, X1_FAULT_NO_MCU, 0);
-	}
-	if (w->epoch != core->epoch || (coop && total > core->coop_free)) {
-		bool leave = w->epoch != core->epoch;
+/* Room for the traces of all work-groups; false without memory. */
+static bool take_traces(struct x1_tcmd *tc, uint32_t total)
+{
+	if (total == 1)
+		return true;
+	tc->many = calloc(total, sizeof(*tc->many));
+	if (!tc->many)
+		return false;
+	tc->num_many = total;
+	for (uint32_t i = 0; i < total; i++)
+		x1_trace_init(&tc->many[i]);
+	return true;
+}
 
-		x1_unlock(core);
-		x1_prog_put(prog);
-		return leave ? LEAVE : COOP;
-	}
-	l = x1_launch_new(core);
-	if (!l || (core->cfg.timing && !(l->tc = x1_tcmd_get(core)))) {
-		if (l)
-			x1_launch_put(core, l);
-		x1_unlock(core);
-		x1_prog_put(prog);
-		return bad(q, rec, X1_FAULT_NO_MCU, 0);
-	}
+/* The device's part of a LAUNCH, which takes over the program. NULL without memory. */
+static struct x1_launch *new_launch(struct x1_queue *q, const struct start *st)
+{
+	const struct x1_cmd_launch *c = &q->cur.launch;
+	struct x1_core *core = q->core;
+	struct x1_launch *l = x1_launch_new(core);
+
+	if (!l)
+		return NULL;
 	l->q = q;
-	l->prog = prog;
-	if (l->tc) {
-		l->tc->op = X1_CMD_LAUNCH;
-		l->tc->vm = q->act.user_vm;
-	}
 	l->tag = c->hdr.tag;
-	l->total = (uint32_t)total;
+	l->total = st->total;
 	l->num_mcus = q->act.mcu_count ? q->act.mcu_count : core->cfg.mcus;
 	l->first_mcu = q->act.mcu_first;
-	if (coop) {
-		l->coop_reserved = (uint32_t)total;
-		core->coop_free -= (uint32_t)total;
-	}
-	l->grid = (struct x1_grid){
-		.prog = prog->code,
-		.size = {grid[0], grid[1], grid[2]},
-		.total = (uint32_t)total,
-		.args_dva = c->num_args ? c->args : 0,
-		.num_args = c->num_args,
-		.vm = q->act.user_vm,
-		.cooperative = coop,
-		.trace = core->cfg.timing,
-		.budget = q->act.budget,
-		.clock = x1_clock,
-		.clock_arg = core,
-	};
-	memcpy(l->grid.args, args, c->num_args * sizeof(args[0]));
-	if (l->tc && total > 1) {
-		l->tc->many = calloc(total, sizeof(*l->tc->many));
-		l->tc->num_many = l->tc->many ? (uint32_t)total : 0;
-		if (!l->tc->many) {
-			x1_coop_release(core, l);
-			x1_launch_put(core, l);
-			x1_unlock(core);
-			return bad(q, rec, X1_FAULT_NO_MCU, 0);
+	memcpy(l->grid.size, st->grid, sizeof(l->grid.size));
+	l->grid.total = st->total;
+	l->grid.args_dva = c->num_args ? c->args : 0;
+	l->grid.num_args = c->num_args;
+	memcpy(l->grid.args, st->args, c->num_args * sizeof(st->args[0]));
+	l->grid.vm = q->act.user_vm;
+	l->grid.cooperative = c->hdr.flags & X1_LAUNCH_COOPERATIVE;
+	l->grid.trace = core->cfg.timing;
+	l->grid.budget = q->act.budget;
+	l->grid.clock = x1_clock;
+	l->grid.clock_arg = core;
+	if (core->cfg.timing) {
+		l->tc = x1_tcmd_get(core);
+		if (l->tc) {
+			l->tc->op = X1_CMD_LAUNCH;
+			l->tc->vm = q->act.user_vm;
 		}
-		for (uint64_t i = 0; i < total; i++)
-			x1_trace_init(&l->tc->many[i]);
+		if (!l->tc || !take_traces(l->tc, st->total))
+			goto fail;
 	}
-	if (x1_grid_init(&l->grid)) {
-		l->grid.prog = NULL;
-		x1_coop_release(core, l);
-		x1_launch_put(core, l);
-		x1_unlock(core);
-		return bad(q, rec, X1_FAULT_NO_MCU, 0);
+	if (x1_grid_init(&l->grid))
+		goto fail;
+	l->grid.prog = st->prog->code;
+	l->prog = st->prog;
+	return l;
+fail:
+	x1_launch_put(core, l);
+	return NULL;
+}
+
+/* Lock held. */
+static enum outcome start_launch(struct x1_worker *w, struct x1_queue *q, const struct start *st,
+				 struct x1_fault_rec *rec)
+{
+	struct x1_core *core = q->core;
+	bool coop = q->cur.hdr.flags & X1_LAUNCH_COOPERATIVE;
+	uint32_t healthy = x1_healthy_in(core, q->act.mcu_first, q->act.mcu_count);
+	enum outcome out = LAUNCH;
+	struct x1_launch *l = NULL;
+
+	if (w->epoch != core->epoch)
+		out = LEAVE;
+	else if (!healthy)
+		out = bad(q, rec, X1_FAULT_NO_MCU, 0);
+	else if (coop && st->total > healthy)
+		out = bad(q, rec, X1_FAULT_GRID, st->total);
+	else if (coop && st->total > core->coop_free)
+		out = COOP;
+	else if (!(l = new_launch(q, st)))
+		out = bad(q, rec, X1_FAULT_NO_MCU, 0);
+	if (!l) {
+		x1_prog_put(st->prog);
+		return out;
+	}
+	if (coop) {
+		l->coop_reserved = st->total;
+		core->coop_free -= st->total;
 	}
 	if (atomic_load(&q->stop))
 		atomic_store(&l->stop, 1);
 	q->launch = l;
 	q->front = X1_FRONT_LAUNCH;
 	x1_queue_expect(q);
-	if (total > 1)
-		x1_wake(core, (unsigned int)x1_min64(total - 1, core->num_workers));
-	x1_unlock(core);
-	return LAUNCH;
+	if (st->total > 1)
+		x1_wake(core, (unsigned int)x1_min64(st->total - 1, core->num_workers));
+	return out;
 }
 
 /* ---- COPY, FILL ---- */
@@ -438,15 +458,18 @@ static enum outcome exec_copy(struct x1_worker *w, struct x1_queue *q, struct x1
 
 /* ---- memory words ---- */
 
-int x1_sync_write(struct x1_worker *w, uint32_t vm, uint64_t addr, uint64_t value,
-		  struct x1_fault_rec *rec, uint64_t *key)
+int x1_sync_word(struct x1_worker *w, uint32_t vm, uint64_t addr, uint64_t **ptr, uint64_t *key,
+		 struct x1_fault_rec *rec)
+{
+	x1_mem_set(&w->mem, vm, X1_UNIT_CMD, NULL);
+	return x1_mem_word(&w->mem, addr, X1_ACCESS_WRITE, ptr, key, rec);
+}
+
+int x1_sync_store(struct x1_worker *w, uint64_t addr, uint64_t *ptr, uint64_t value,
+		  struct x1_fault_rec *rec)
 {
 	struct x1_mem *mem = &w->mem;
-	uint64_t *ptr;
 
-	x1_mem_set(mem, vm, X1_UNIT_CMD, NULL);
-	if (x1_mem_word(mem, addr, X1_ACCESS_WRITE, &ptr, key, rec))
-		return -1;
 	x1_mem_flush_dirty(mem);
 	if (!ptr)
 		return x1_mem_write(mem, addr, &value, sizeof(value), rec);
@@ -519,7 +542,8 @@ static enum outcome exec_plain(struct x1_queue *q, uint32_t flags, struct x1_fau
 	return DONE;
 }
 
-static enum outcome execute(struct x1_worker *w, struct x1_queue *q, struct x1_fault_rec *rec)
+static enum outcome execute(struct x1_worker *w, struct x1_queue *q, struct start *st,
+			    struct x1_fault_rec *rec)
 {
 	switch (q->cur.hdr.op) {
 	case X1_CMD_NOP:
@@ -528,7 +552,7 @@ static enum outcome execute(struct x1_worker *w, struct x1_queue *q, struct x1_f
 	case X1_CMD_FLUSH:
 		return exec_plain(q, X1_FLUSH_FLAGS, rec);
 	case X1_CMD_LAUNCH:
-		return exec_launch(w, q, rec);
+		return exec_launch(w, q, st, rec);
 	case X1_CMD_COPY:
 	case X1_CMD_FILL:
 		return exec_copy(w, q, rec);
@@ -671,6 +695,14 @@ void x1_front_done(struct x1_queue *q)
 	x1_queue_expect(q);
 }
 
+/* When the FENCE came that ended the WAIT at the front; 0 = it was none of this device. */
+static uint64_t fence_time(const struct x1_queue *q)
+{
+	uint64_t at = x1_tm_fence_time(q->core, q->wait_key, q->cur.sync.value);
+
+	return at == X1_NEVER ? 0 : at;
+}
+
 /* What follows an executed command. Lock held; false = leave the queue. */
 static bool after(struct x1_worker *w, struct x1_queue *q, enum outcome out,
 		  struct x1_fault_rec *rec)
@@ -741,16 +773,10 @@ static bool after(struct x1_worker *w, struct x1_queue *q, enum outcome out,
 				return false;
 			}
 		}
-		if (tc->op == X1_CMD_WAIT) {
-			uint64_t at = x1_tm_fence_time(core, q->wait_key, q->cur.sync.value);
-
-			if (at != X1_NEVER)
-				x1_tm_post(core, (struct x1_tm_op){.kind = X1_TM_WAIT_UNTIL,
-								   .queue = q->id,
-								   .a = at});
-		}
 		if (tc->sync)
 			q->front = X1_FRONT_SYNC;
+		if (tc->op == X1_CMD_WAIT)
+			tc->t.after = fence_time(q);
 		x1_tm_submit(q, tc);
 		if (!tc->sync) {
 			x1_front_done(q);
@@ -819,6 +845,7 @@ void x1_front_run(struct x1_worker *w, struct x1_queue *q)
 	x1_lock(core);
 	for (unsigned int n = 0; n < BATCH; n++) {
 		struct x1_fault_rec rec = {0};
+		struct start st;
 		enum outcome out;
 
 		if (w->epoch != core->epoch || q->state != X1_Q_STATE_READY || q->fault_pending ||
@@ -838,9 +865,7 @@ void x1_front_run(struct x1_worker *w, struct x1_queue *q)
 		if (atomic_load(&core->inv_gen) != atomic_load(&w->seen))
 			x1_mem_ack(&w->mem);
 		if (q->front == X1_FRONT_LAUNCH) {
-			x1_unlock(core);
 			x1_launch_run(w, q);
-			x1_lock(core);
 			if (w->epoch == core->epoch && q->front == X1_FRONT_LAUNCH)
 				break;
 			continue;
@@ -861,8 +886,10 @@ void x1_front_run(struct x1_worker *w, struct x1_queue *q)
 			break;
 		q->front = X1_FRONT_EXEC;
 		x1_unlock(core);
-		out = execute(w, q, &rec);
+		out = execute(w, q, &st, &rec);
 		x1_lock(core);
+		if (out == LAUNCH)
+			out = start_launch(w, q, &st, &rec);
 		if (w->epoch != core->epoch || !after(w, q, out, &rec))
 			break;
 	}

@@ -79,6 +79,17 @@ static struct x1_unit_run *unit_get(struct x1_worker *w)
 	return u;
 }
 
+/* The worker's own storage, where it can be taken as it is. Lock held. */
+static struct x1_unit_run *unit_own(struct x1_worker *w)
+{
+	struct x1_unit_run *u = w->unit;
+
+	if (!u || u->vm_gen != w->core->vm_gen || w->core->num_pool > MAX_POOL)
+		return NULL;
+	w->unit = NULL;
+	return u;
+}
+
 void x1_units_free(struct x1_core *core)
 {
 	while (core->unit_pool) {
@@ -336,7 +347,7 @@ static void came_back(struct x1_worker *w, struct x1_queue *q, struct x1_launch 
 		l->round++;
 		progressed(q, l);
 		atomic_fetch_add(&q->progress, 1);
-		q->lapse_since = 0;
+		q->lapse_ns = 0;
 		if (l->done == l->total)
 			x1_launch_complete(q, l);
 		break;
@@ -403,13 +414,12 @@ static bool others_wait(const struct x1_core *core, const struct x1_queue *q)
 void x1_launch_run(struct x1_worker *w, struct x1_queue *q)
 {
 	struct x1_core *core = q->core;
-	struct x1_launch *l;
+	struct x1_launch *l = w->epoch == core->epoch ? q->launch : NULL;
 
-	x1_lock(core);
-	l = w->epoch == core->epoch ? q->launch : NULL;
-	if (l)
-		atomic_fetch_add(&l->refs, 1);
-	while (l && w->epoch == core->epoch && q->launch == l && !atomic_load(&l->stop)) {
+	if (!l)
+		return;
+	atomic_fetch_add(&l->refs, 1);
+	while (w->epoch == core->epoch && q->launch == l && !atomic_load(&l->stop)) {
 		struct x1_trace *trace;
 		enum x1_wg_status status;
 		uint32_t index, mcu;
@@ -421,9 +431,12 @@ void x1_launch_run(struct x1_worker *w, struct x1_queue *q)
 		l->running++;
 		index = fresh ? l->next - 1 : u->index;
 		mcu = mcu_of(core, l, index);
+		if (fresh)
+			u = unit_own(w);
 		x1_unlock(core);
 		if (fresh) {
-			u = unit_get(w);
+			if (!u)
+				u = unit_get(w);
 			if (!u) {
 				x1_lock(core);
 				not_run(w, q, l, X1_FAULT_NO_MCU, mcu, index);
@@ -457,9 +470,7 @@ void x1_launch_run(struct x1_worker *w, struct x1_queue *q)
 		if (atomic_load(&core->pause))
 			break;
 	}
-	if (l)
-		x1_launch_put(core, l);
-	x1_unlock(core);
+	x1_launch_put(core, l);
 }
 
 /* ---- workers ---- */
@@ -588,17 +599,27 @@ static void idle(struct x1_worker *w, uint64_t poll)
 	x1_mem_ack(&w->mem);
 }
 
+_Thread_local bool x1_is_worker;
+
+static void launch_task(struct x1_worker *w, struct x1_queue *q)
+{
+	x1_lock(w->core);
+	x1_launch_run(w, q);
+	x1_unlock(w->core);
+}
+
 static void *worker_main(void *arg)
 {
 	struct x1_worker *w = arg;
 	struct x1_core *core = w->core;
 
+	x1_is_worker = true;
 	if (core->ops.thread_enter)
 		core->ops.thread_enter(core->host);
 	x1_rest(core, &w->where);
 	x1_lock(core);
 	while (!atomic_load(&core->quit)) {
-		struct x1_queue *q = NULL;
+		struct x1_queue *q = NULL, *kicked = w->kicked;
 		uint64_t poll;
 		enum task task;
 
@@ -613,6 +634,10 @@ static void *worker_main(void *arg)
 		x1_mem_ack(&w->mem);
 		bury(core);
 		task = pick(core, &q, &poll);
+		/* Another queue's turn: somebody else is to look at this one. */
+		w->kicked = NULL;
+		if (kicked && kicked != q)
+			x1_wake(core, 1);
 		if (task == TASK_NONE) {
 			idle(w, poll);
 			continue;
@@ -622,11 +647,13 @@ static void *worker_main(void *arg)
 		if (task == TASK_FRONT)
 			q->front_busy = true;
 		w->busy = true;
+		w->queue = q;
+		w->cpu_seen = 0;
 		x1_unlock(core);
 		if (task == TASK_FRONT)
 			x1_front_run(w, q);
 		else if (task == TASK_LAUNCH)
-			x1_launch_run(w, q);
+			launch_task(w, q);
 		if (task != TASK_FRONT)
 			x1_tm_pump(w);
 		if (q)
@@ -634,9 +661,13 @@ static void *worker_main(void *arg)
 		x1_mem_flush_dirty(&w->mem);
 		x1_lock(core);
 		w->busy = false;
+		w->queue = NULL;
 		if (q && w->epoch == core->epoch) {
-			if (task == TASK_FRONT)
+			if (task == TASK_FRONT) {
 				q->front_busy = false;
+				w->kicked = q->kicked ? q : NULL;
+				q->kicked = false;
+			}
 			x1_queue_unpin(q);
 		}
 	}
@@ -689,6 +720,7 @@ void x1_workers_start(struct x1_core *core)
 			free(w);
 			break;
 		}
+		pthread_getcpuclockid(w->thread, &w->cpu_clock);
 		core->workers[core->num_workers++] = w;
 	}
 	if (!core->num_workers)

@@ -86,7 +86,7 @@ void x1_queue_hard_reset(struct x1_queue *q)
 	drop_work(q);
 	detach(q);
 	q->pins = 0;
-	q->front_busy = q->rptr_busy = false;
+	q->front_busy = q->rptr_busy = q->kicked = false;
 	q->disabling = false;
 	atomic_store(&q->stop, 0);
 	q->rptr = q->wptr = q->fetched = q->rptr_written = 0;
@@ -168,7 +168,11 @@ void x1_queue_kick(struct x1_queue *q)
 
 	core->active |= 1ull << q->id;
 	x1_workers_start(core);
-	x1_wake(core, 1);
+	/* Who has the front end looks again before it does anything else. */
+	if (q->front_busy)
+		q->kicked = true;
+	else
+		x1_wake(core, 1);
 }
 
 void x1_queue_fault(struct x1_queue *q, const struct x1_fault_rec *rec)
@@ -250,7 +254,7 @@ void x1_queue_doorbell(struct x1_queue *q, uint32_t wptr)
 	if (q->stamps)
 		q->stamps[old & ((1u << q->act.ring_log2) - 1)] = arrival;
 	q->lapsed = false;
-	q->lapse_since = 0;
+	q->lapse_ns = 0;
 	x1_queue_expect(q);
 	if (q->state == X1_Q_STATE_READY && !gated(q))
 		x1_queue_kick(q);

@@ -16,7 +16,7 @@
 #include "x1_stream.h"
 
 #define MAGIC      X1_TAG('X', '1', 'S', 'V')
-#define VERSION    1u
+#define VERSION    2u
 #define TAG_REGS   X1_TAG('R', 'E', 'G', 'S')
 #define TAG_QUEUE  X1_TAG('Q', 'U', 'E', 'U')
 #define TAG_LAUNCH X1_TAG('L', 'A', 'U', 'N')
@@ -206,6 +206,7 @@ static void tcmd_save(const struct x1_tcmd *tc, struct x1_out *o)
 	x1_put_u64(o, tc->addr);
 	x1_put_u64(o, tc->value);
 	x1_put_u64(o, tc->t.arrival);
+	x1_put_u64(o, tc->t.after);
 	x1_put_u64(o, tc->t.budget);
 	x1_put_u64(o, tc->t.start);
 	x1_put_u64(o, tc->t.end);
@@ -248,6 +249,7 @@ static struct x1_tcmd *tcmd_load(struct x1_queue *q, struct x1_in *in)
 	tc->addr = x1_get_u64(in);
 	tc->value = x1_get_u64(in);
 	tc->t.arrival = x1_get_u64(in);
+	tc->t.after = x1_get_u64(in);
 	tc->t.budget = x1_get_u64(in);
 	tc->t.start = x1_get_u64(in);
 	tc->t.end = x1_get_u64(in);

@@ -9,11 +9,15 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "x1_int.h"
 
 #define MAX_TCMD_POOL 1024
-#define LAPSE_NS      2000000000ull /* host time without progress */
+#define LAPSE_NS      2000000000ull /* of workers' time for a queue that makes no progress */
+#define LAPSE_LOOK_NS 100000000ull
+#define LAPSE_LOOKS   3u /* at a model that has nothing to do */
+#define MAX_DONE      32 /* commands that the model completes at once */
 #define LONG_TRACE    (64u << 10)
 #define POWER_IDLE_NS 200000000ull
 #define TEMP_AMBIENT  35000.0 /* millidegrees */
@@ -40,6 +44,7 @@ struct x1_tcmd *x1_tcmd_get(struct x1_core *core)
 	tc->t.write.bytes = tc->t.write.count = 0;
 	tc->t.wg = NULL;
 	tc->t.num_wgs = 0;
+	tc->t.after = 0;
 	tc->t.budget = 0;
 	tc->t.over_budget = tc->t.late = false;
 	tc->ring = tc->sync = false;
@@ -88,8 +93,8 @@ void x1_tm_post(struct x1_core *core, struct x1_tm_op op)
 	if (op.kind == X1_TM_EXPECT)
 		return;
 	core->tm_needed = true;
-	/* Others may have waited for this queue. */
-	if (op.kind != X1_TM_SUBMIT && core->tm_inflight)
+	/* Others may have waited for this queue. Workers run the model before they rest. */
+	if (op.kind != X1_TM_SUBMIT && core->tm_inflight && !x1_is_worker)
 		x1_wake(core, 1);
 }
 
@@ -108,17 +113,38 @@ void x1_tm_submit(struct x1_queue *q, struct x1_tcmd *tc)
 	tc->t.owner = q;
 	q->in_model++;
 	q->expected = false;
-	q->lapse_since = 0;
+	q->lapse_ns = 0;
 	q->core->tm_inflight++;
 	x1_tm_post(q->core, (struct x1_tm_op){.kind = X1_TM_SUBMIT, .tc = tc});
 }
 
 /* ---- fences ---- */
 
-static void log_fence(struct x1_core *core, uint64_t key, uint64_t value, uint64_t end)
+/*
+ * A FENCE's write. Its time is known before its value can be seen: a WAIT that
+ * finds the value goes on at that time, whoever of the two threads is faster.
+ */
+static int write_fence(struct x1_worker *w, const struct x1_tcmd *tc, uint64_t end, uint64_t *key,
+		       struct x1_fault_rec *rec)
 {
-	core->fence_log[core->fence_next++ % X1_FENCE_LOG] = (struct x1_fence_seen){key, value,
-										    end};
+	struct x1_core *core = w->core;
+	struct x1_fence_seen *seen;
+	uint64_t *ptr;
+	int ret = x1_sync_word(w, tc->vm, tc->addr, &ptr, key, rec);
+
+	if (ret)
+		return ret;
+	x1_lock(core);
+	seen = &core->fence_log[core->fence_next++ % X1_FENCE_LOG];
+	*seen = (struct x1_fence_seen){*key, tc->value, end};
+	x1_unlock(core);
+	ret = x1_sync_store(w, tc->addr, ptr, tc->value, rec);
+	if (ret) {
+		x1_lock(core);
+		*seen = (struct x1_fence_seen){0};
+		x1_unlock(core);
+	}
+	return ret;
 }
 
 uint64_t x1_tm_fence_time(struct x1_core *core, uint64_t key, uint64_t value)
@@ -174,11 +200,15 @@ void x1_retire_sync(struct x1_worker *w, struct x1_queue *q, struct x1_tcmd *tc,
 
 	switch (tc->op) {
 	case X1_CMD_FENCE:
-		fault = x1_sync_write(w, tc->vm, tc->addr, tc->value, &rec, &key);
+		fault = write_fence(w, tc, end, &key, &rec);
 		break;
-	case X1_CMD_TIMESTAMP:
-		fault = x1_sync_write(w, tc->vm, tc->addr, end, &rec, &key);
+	case X1_CMD_TIMESTAMP: {
+		uint64_t *ptr;
+
+		fault = x1_sync_word(w, tc->vm, tc->addr, &ptr, &key, &rec) ||
+			x1_sync_store(w, tc->addr, ptr, end, &rec);
 		break;
+	}
 	case X1_CMD_PERF_END:
 		x1_mem_set(&w->mem, tc->vm, X1_UNIT_CMD, NULL);
 		fault = x1_mem_write(&w->mem, tc->addr, &tc->t.perf, sizeof(tc->t.perf), &rec);
@@ -206,7 +236,6 @@ void x1_retire_sync(struct x1_worker *w, struct x1_queue *q, struct x1_tcmd *tc,
 			x1_queue_fault(q, &rec);
 		} else {
 			if (tc->op == X1_CMD_FENCE) {
-				log_fence(core, key, tc->value, end);
 				q->last_fence = end;
 				if (tc->flags & X1_FENCE_IRQ)
 					x1_irq_fence(core, q);
@@ -269,10 +298,10 @@ static void completed(struct x1_worker *w, struct x1_tcmd *tc)
 		return;
 	}
 	if (tc->op == X1_CMD_PERF_BEGIN) {
-		x1_time_perf(core->time, (int)q->id, &q->perf_begin);
+		x1_time_perf(core->time, q->id, &q->perf_begin);
 		q->perf_begin_end = tc->t.end;
 	} else if (tc->op == X1_CMD_PERF_END) {
-		x1_time_perf(core->time, (int)q->id, &tc->t.perf);
+		x1_time_perf(core->time, q->id, &tc->t.perf);
 		perf_sub(&tc->t.perf, &q->perf_begin);
 		tc->t.perf.cycles = tc->t.end - q->perf_begin_end;
 	}
@@ -357,9 +386,6 @@ static void apply(struct x1_core *core, const struct x1_tm_op *op)
 	case X1_TM_HEALTH:
 		x1_time_set_healthy(core->time, op->queue, op->a);
 		break;
-	case X1_TM_WAIT_UNTIL:
-		x1_time_queue_wait_until(core->time, op->queue, op->a);
-		break;
 	}
 }
 
@@ -388,7 +414,6 @@ void x1_tm_settle(struct x1_core *core)
 		apply_all(core);
 	/* What it brought the model to do is still to be done. */
 	core->tm_needed = core->tm_inflight != 0;
-	core->tm_stuck_since = 0;
 }
 
 void x1_tm_adopt(struct x1_queue *q, const struct x1_tcmd *tc)
@@ -412,7 +437,8 @@ void x1_tm_pump(struct x1_worker *w)
 	}
 	core->tm_busy = true;
 	while (!atomic_load(&core->quit)) {
-		struct x1_time_cmd *c;
+		struct x1_time_cmd *done[MAX_DONE];
+		unsigned int n = 0;
 		bool away = false;
 
 		apply_all(core);
@@ -421,11 +447,17 @@ void x1_tm_pump(struct x1_worker *w)
 		/* A step may take long and touches the model only: nobody waits for it. */
 		if (core->tm_long) {
 			away = true;
+			/* Queues need not wait for it. */
+			if (core->active)
+				x1_wake(core, 1);
 			atomic_store(&w->where, X1_WHERE_NOSPAN);
 			x1_inval_check(core);
 		}
 		x1_unlock(core);
-		c = x1_time_next(core->time);
+		/* What nobody sees outside of the model needs no lock one by one. */
+		while (n < MAX_DONE && (done[n] = x1_time_next(core->time)))
+			if (((struct x1_tcmd *)done[n++])->sync)
+				break;
 		x1_tracer_flush(x1_time_tracer(core->time));
 		atomic_store_explicit(&core->clock, x1_time_now(core->time), memory_order_relaxed);
 		if (away)
@@ -433,9 +465,13 @@ void x1_tm_pump(struct x1_worker *w)
 		x1_lock(core);
 		if (away)
 			x1_mem_ack(&w->mem);
-		if (c) {
-			core->tm_long -= is_long((struct x1_tcmd *)c);
-			completed(w, (struct x1_tcmd *)c);
+		for (unsigned int i = 0; i < n; i++) {
+			struct x1_tcmd *tc = (struct x1_tcmd *)done[i];
+
+			core->tm_long -= is_long(tc);
+			completed(w, tc);
+		}
+		if (n) {
 			if (w->epoch == core->epoch && !atomic_load(&core->rest))
 				continue;
 		}
@@ -455,47 +491,60 @@ void x1_tm_pump(struct x1_worker *w)
 	x1_time_power(core->time, &core->power);
 	core->power_stamp = x1_now_ns();
 	core->tm_busy = false;
-	if (core->tm_inflight) {
-		/* It waits for queues that have not brought their work yet. */
-		if (!core->tm_stuck_since)
-			core->tm_stuck_since = x1_now_ns();
+	/* It waits for queues that have not brought their work yet. */
+	if (core->tm_inflight && !core->tm_watched) {
+		core->tm_watched = LAPSE_LOOKS;
 		pthread_cond_signal(&core->timer_cv);
-	} else {
-		core->tm_stuck_since = 0;
 	}
 	x1_unlock(core);
+}
+
+/* What the queues' workers have spent on them since the last look. Lock held. */
+static void lapse_account(struct x1_core *core)
+{
+	for (unsigned int i = 0; i < core->num_workers; i++) {
+		struct x1_worker *w = core->workers[i];
+		struct timespec ts;
+		uint64_t spent;
+
+		if (!w->queue || clock_gettime(w->cpu_clock, &ts))
+			continue;
+		spent = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+		/* Not what went by before its task, nor the model's own time. */
+		if (w->cpu_seen && !core->tm_busy)
+			w->queue->lapse_ns += spent - w->cpu_seen;
+		w->cpu_seen = spent;
+	}
 }
 
 /*
  * The model waits for a queue that makes no progress: let it go on without.
  * Equal cycles are then no longer promised, but nobody can hold up the others.
+ * What counts is the processor time of the queue's workers: on a busy host they
+ * may be long in coming.
  */
 uint64_t x1_tm_lapse(struct x1_core *core, uint64_t now)
 {
-	uint64_t next = X1_NEVER;
-
-	if (!core->tm_stuck_since || !core->tm_inflight)
+	if (!core->tm_watched)
 		return X1_NEVER;
+	/* It goes on for a while, so that each batch of work need not wake it. */
+	core->tm_watched = core->tm_inflight ? LAPSE_LOOKS : core->tm_watched - 1;
+	lapse_account(core);
 	for (uint32_t i = 0; i < X1_NUM_QUEUES; i++) {
 		struct x1_queue *q = &core->queue[i];
 		uint64_t progress = atomic_load(&q->progress);
 
-		if (!q->expected)
-			continue;
-		/* A queue that no thread works for is starved, not stuck. */
-		if (!q->lapse_since || q->lapse_progress != progress || !q->pins) {
-			q->lapse_since = now;
+		if (!q->expected || q->lapse_progress != progress) {
 			q->lapse_progress = progress;
+			q->lapse_ns = 0;
 		}
-		if (now - q->lapse_since >= LAPSE_NS) {
+		if (q->lapse_ns >= LAPSE_NS) {
 			q->lapsed = true;
 			x1_queue_expect(q);
 			x1_wake(core, 1);
-		} else {
-			next = x1_min64(next, q->lapse_since + LAPSE_NS);
 		}
 	}
-	return next;
+	return now + LAPSE_LOOK_NS;
 }
 
 /* ---- telemetry ---- */

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "x1/x1_cmd.h"
 #include "x1/x1_fault.h"
@@ -81,6 +82,10 @@ struct x1_worker {
 	unsigned int id;
 	_Atomic int where;        /* enum x1_where */
 	bool busy;                /* in the midst of a task; under the lock */
+	struct x1_queue *queue;   /* whose task it is; under the lock */
+	struct x1_queue *kicked;  /* got work while this worker had its front end */
+	clockid_t cpu_clock;      /* the thread's own */
+	uint64_t cpu_seen;        /* of it at the last look in this task; 0 = none yet */
 	_Atomic uint64_t seen;    /* invalidation generation acknowledged */
 	uint64_t epoch;           /* of the device when the running task was picked */
 	struct x1_unit_run *unit; /* spare storage */
@@ -173,6 +178,7 @@ struct x1_queue {
 	uint32_t late;
 	/* front end: owned by the thread that set front_busy, under the lock otherwise */
 	bool front_busy;
+	bool kicked; /* while it was busy */
 	enum x1_front front;
 	uint32_t fetched; /* ring index of the command after cur */
 	union x1_cmd cur;
@@ -197,9 +203,9 @@ struct x1_queue {
 	uint64_t *stamps; /* per ring slot; timing=on */
 	uint64_t arrival; /* of cur */
 	uint64_t last_fence;
-	bool expected; /* as told to the event model */
-	bool lapsed;   /* its expectation expired */
-	uint64_t lapse_progress, lapse_since;
+	bool expected;                     /* as told to the event model */
+	bool lapsed;                       /* its expectation expired */
+	uint64_t lapse_progress, lapse_ns; /* workers' time since the last progress */
 	uint32_t in_model;
 	struct x1_perf perf_begin;
 	uint64_t perf_begin_end;
@@ -221,7 +227,6 @@ enum x1_tm_kind {
 	X1_TM_DROP,
 	X1_TM_INVAL,
 	X1_TM_HEALTH,
-	X1_TM_WAIT_UNTIL,
 };
 
 struct x1_tm_op {
@@ -342,7 +347,7 @@ struct x1_core {
 	struct x1_tcmd *tcmd_pool;
 	unsigned int num_tcmd_pool;
 	uint32_t tm_inflight;
-	uint64_t tm_stuck_since; /* host time; 0 = not stuck */
+	uint32_t tm_watched; /* looks of the timer, for queues that hold it up, still to come */
 	_Atomic uint64_t clock;
 	struct x1_fence_seen fence_log[X1_FENCE_LOG];
 	unsigned int fence_next;
@@ -417,9 +422,14 @@ void x1_gate_write(struct x1_core *core, uint64_t gate);
 void x1_front_run(struct x1_worker *w, struct x1_queue *q);
 /* The command at the front has retired or gone to the model; take the next. Lock held. */
 void x1_front_done(struct x1_queue *q);
-/* Store an aligned word, after everything stored before. 0, or -1 with *rec. */
-int x1_sync_write(struct x1_worker *w, uint32_t vm, uint64_t addr, uint64_t value,
-		  struct x1_fault_rec *rec, uint64_t *key);
+/*
+ * An aligned word to be written: its place as x1_mem_word() gives it, then the
+ * store, after everything stored before. 0, or -1 with *rec.
+ */
+int x1_sync_word(struct x1_worker *w, uint32_t vm, uint64_t addr, uint64_t **ptr, uint64_t *key,
+		 struct x1_fault_rec *rec);
+int x1_sync_store(struct x1_worker *w, uint64_t addr, uint64_t *ptr, uint64_t value,
+		  struct x1_fault_rec *rec);
 void x1_prog_put(struct x1_prog *p);
 /* Write-back of RPTR where it is behind; no lock held, queue pinned. */
 void x1_rptr_writeback(struct x1_worker *w, struct x1_queue *q);
@@ -428,12 +438,13 @@ void x1_rptr_writeback(struct x1_worker *w, struct x1_queue *q);
 void x1_workers_start(struct x1_core *core); /* lock held */
 void x1_workers_stop(struct x1_core *core);
 void x1_wake(struct x1_core *core, unsigned int n); /* lock held */
+extern _Thread_local bool x1_is_worker;
 struct x1_launch *x1_launch_new(struct x1_core *core);
 void x1_launch_put(struct x1_core *core, struct x1_launch *l); /* lock held */
 /* Drop a launch that does not go on; running work-groups leave soon. Lock held. */
 void x1_launch_drop(struct x1_queue *q);
 uint32_t x1_healthy_in(const struct x1_core *core, uint32_t first, uint32_t count);
-/* Run the work-groups of a LAUNCH as far as this worker can. No lock held. */
+/* Run the work-groups of a LAUNCH as far as this worker can. Lock held, dropped meanwhile. */
 void x1_launch_run(struct x1_worker *w, struct x1_queue *q);
 /* All work-groups done: to the event model, or retired at once. Lock held. */
 void x1_launch_complete(struct x1_queue *q, struct x1_launch *l);

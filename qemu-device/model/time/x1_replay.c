@@ -50,8 +50,16 @@ void x1_replay_fini(struct x1_replay *r)
 
 void x1_replay_begin(struct x1_replay *r, const struct x1_trace *trace, uint64_t start)
 {
-	for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
-		r->engine[e] = (struct x1_rengine){.free = start, .done = start};
+	for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++) {
+		struct x1_rengine *en = &r->engine[e];
+
+		/* What its queue holds beyond count is never read. */
+		en->head = en->count = 0;
+		en->free = en->done = start;
+		en->room = 0;
+		en->fmt = 0;
+		en->used = false;
+	}
 	for (unsigned int s = 0; s < X1_NUM_SEMS; s++)
 		r->sem[s].head = r->sem[s].count = 0;
 	r->pos = trace->buf;

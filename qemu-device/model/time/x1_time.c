@@ -218,14 +218,31 @@ static bool launch_reached(struct x1_time_launch *l, uint64_t dva, uint64_t valu
 
 static void dispatch(struct x1_time *t);
 
-static void launch_free(struct x1_time *t, uint32_t queue)
+struct x1_time_launch *x1_time_launch_get(struct x1_time *t)
 {
-	struct x1_time_launch *l = t->launches[queue];
+	struct x1_time_launch *l = t->free_launches;
 
+	if (!l)
+		return calloc(1, sizeof(*l));
+	t->free_launches = l->next_free;
+	*l = (struct x1_time_launch){.releases = l->releases, .cap_releases = l->cap_releases};
+	return l;
+}
+
+static void launch_put(struct x1_time *t, struct x1_time_launch *l)
+{
+	if (!l)
+		return;
+	l->next_free = t->free_launches;
+	t->free_launches = l;
+}
+
+/* The queue's launch is over. */
+static void launch_over(struct x1_time *t, uint32_t queue)
+{
+	launch_put(t, t->launches[queue]);
 	t->launches[queue] = NULL;
 	t->pending &= ~(1ull << queue);
-	free(l->releases);
-	free(l);
 }
 
 /* Take the launch's work-groups off their MCUs. */
@@ -235,7 +252,7 @@ static void launch_kill(struct x1_time *t, uint32_t queue)
 	for (uint32_t m = 0; m < t->p.mcus; m++)
 		if (t->slot_of_mcu[m] && t->slot_of_mcu[m]->replay.launch == t->launches[queue])
 			mcu_release(t, m);
-	launch_free(t, queue);
+	launch_over(t, queue);
 }
 
 static void power_account(struct x1_time *t, const struct x1_time_cmd *cmd)
@@ -282,6 +299,12 @@ static void trace_cmd(struct x1_time *t, uint32_t queue, const struct x1_time_cm
 						      kind == X1_TL_CMD ? cmd->op : cmd->tag));
 }
 
+/* When the head command of a stream can start. */
+static uint64_t earliest(const struct x1_time *t, const struct stream *st)
+{
+	return max64(max64(st->now, t->now), max64(st->head->arrival, st->head->after));
+}
+
 /* The head command of a queue ends at `end`; start the next. */
 static void finish(struct x1_time *t, uint32_t queue, uint64_t end)
 {
@@ -293,7 +316,6 @@ static void finish(struct x1_time *t, uint32_t queue, uint64_t end)
 	cmd->perf.late_arrivals = cmd->late;
 	x1_energy_account(&t->energy, &cmd->perf);
 	perf_add(&st->total, &cmd->perf);
-	perf_add(&t->total, &cmd->perf);
 	power_account(t, cmd);
 	trace_cmd(t, queue, cmd);
 	st->now = end;
@@ -304,7 +326,7 @@ static void finish(struct x1_time *t, uint32_t queue, uint64_t end)
 	cmd->next = NULL;
 	t->finished = cmd;
 	if (st->head)
-		push_cmd(t, queue, max64(max64(end, st->head->arrival), t->now));
+		push_cmd(t, queue, earliest(t, st));
 }
 
 static void launch_end(struct x1_time *t, struct x1_time_launch *l)
@@ -313,7 +335,7 @@ static void launch_end(struct x1_time *t, struct x1_time_launch *l)
 	uint64_t end = l->last_end;
 
 	t->stream[queue].overlap_from = l->last_dispatch;
-	launch_free(t, queue);
+	launch_over(t, queue);
 	finish(t, queue, end);
 }
 
@@ -653,6 +675,13 @@ void x1_time_free(struct x1_time *t)
 		x1_replay_fini(&s->replay);
 		free(s);
 	}
+	while (t->free_launches) {
+		struct x1_time_launch *l = t->free_launches;
+
+		t->free_launches = l->next_free;
+		free(l->releases);
+		free(l);
+	}
 	x1_memtime_fini(&t->mem);
 	x1_tracer_fini(&t->tracer);
 	free(t->slot_of_mcu);
@@ -675,26 +704,25 @@ void x1_time_unexpect(struct x1_time *t, uint32_t queue)
 int x1_time_submit(struct x1_time *t, struct x1_time_cmd *cmd)
 {
 	struct stream *st = &t->stream[cmd->queue];
-	uint64_t earliest = max64(cmd->arrival, st->now);
 
 	if (x1_time_reserve(t))
 		return -ENOMEM;
 	cmd->state = NULL;
 	if (cmd->op == X1_CMD_LAUNCH) {
-		cmd->state = calloc(1, sizeof(struct x1_time_launch));
+		cmd->state = x1_time_launch_get(t);
 		if (!cmd->state)
 			return -ENOMEM;
 	}
 	memset(&cmd->perf, 0, sizeof(cmd->perf));
 	cmd->over_budget = false;
-	cmd->late = cmd->arrival && earliest < t->now;
+	cmd->late = cmd->arrival && max64(cmd->arrival, st->now) < t->now;
 	cmd->next = NULL;
 	x1_time_unexpect(t, cmd->queue);
 	if (st->tail) {
 		st->tail->next = cmd;
 	} else {
 		st->head = cmd;
-		push_cmd(t, cmd->queue, max64(earliest, t->now));
+		push_cmd(t, cmd->queue, earliest(t, st));
 	}
 	st->tail = cmd;
 	return 0;
@@ -752,7 +780,7 @@ struct x1_time_cmd *x1_time_drop_queue(struct x1_time *t, uint32_t queue)
 	else
 		heap_drop_queue(t, queue);
 	for (struct x1_time_cmd *c = list; c; c = c->next) {
-		free(c->state);
+		launch_put(t, c->state);
 		c->state = NULL;
 	}
 	st->head = st->tail = NULL;
@@ -783,11 +811,6 @@ uint64_t x1_time_queue_now(const struct x1_time *t, uint32_t queue)
 	return t->stream[queue].now;
 }
 
-void x1_time_queue_wait_until(struct x1_time *t, uint32_t queue, uint64_t when)
-{
-	t->stream[queue].now = max64(t->stream[queue].now, when);
-}
-
 void x1_time_invalidate(struct x1_time *t, uint32_t vm, uint64_t dva, uint64_t len)
 {
 	x1_memtime_invalidate(&t->mem, vm, dva, len);
@@ -804,9 +827,9 @@ void x1_time_set_healthy(struct x1_time *t, uint32_t mcu, bool healthy)
 	dispatch(t);
 }
 
-void x1_time_perf(const struct x1_time *t, int queue, struct x1_perf *perf)
+void x1_time_perf(const struct x1_time *t, uint32_t queue, struct x1_perf *perf)
 {
-	*perf = queue < 0 ? t->total : t->stream[queue].total;
+	*perf = t->stream[queue].total;
 }
 
 void x1_time_mcu_perf(const struct x1_time *t, uint32_t mcu, struct x1_mcu_perf *perf)

@@ -45,6 +45,7 @@ struct x1_time_cmd {
 	uint32_t priority;
 	uint32_t mcu_first, mcu_count; /* partition, count 0 = all */
 	uint64_t arrival;              /* earliest start in device cycles, 0 = at once */
+	uint64_t after;                /* WAIT: when what it waited for was there */
 	uint64_t budget;               /* LAUNCH: cycles, 0 = no limit */
 	struct x1_trace *wg;           /* LAUNCH: num_wgs traces in index order */
 	uint32_t num_wgs;
@@ -90,8 +91,6 @@ struct x1_time_cmd *x1_time_drop_queue(struct x1_time *t, uint32_t queue);
 /* Modelled time of the last completed event, and a queue's own last end. */
 uint64_t x1_time_now(const struct x1_time *t);
 uint64_t x1_time_queue_now(const struct x1_time *t, uint32_t queue);
-/* A queue that waited for somebody else goes on at `when` at the earliest. */
-void x1_time_queue_wait_until(struct x1_time *t, uint32_t queue, uint64_t when);
 
 /* Forget modelled translations of [dva, dva + len); len 0 = the whole VM. */
 void x1_time_invalidate(struct x1_time *t, uint32_t vm, uint64_t dva, uint64_t len);
@@ -99,8 +98,8 @@ void x1_time_invalidate(struct x1_time *t, uint32_t vm, uint64_t dva, uint64_t l
 /* MCU joins or leaves the pool; takes effect at the next dispatch. */
 void x1_time_set_healthy(struct x1_time *t, uint32_t mcu, bool healthy);
 
-/* Counters since x1_time_new(): all queues (queue < 0) or one. */
-void x1_time_perf(const struct x1_time *t, int queue, struct x1_perf *perf);
+/* A queue's counters since the last reset. */
+void x1_time_perf(const struct x1_time *t, uint32_t queue, struct x1_perf *perf);
 
 /* Average power over the last window of modelled time, for telemetry. */
 struct x1_power_now {

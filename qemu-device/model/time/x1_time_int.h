@@ -28,6 +28,7 @@ struct x1_time_launch {
 	struct release *releases;
 	uint32_t num_releases, cap_releases;
 	struct x1_replay *waiting; /* linked by list_next of the slot */
+	struct x1_time_launch *next_free;
 };
 
 struct event {
@@ -65,6 +66,7 @@ struct x1_time {
 	uint64_t free_mcu[HEALTH_WORDS];
 	uint64_t healthy[HEALTH_WORDS];
 	struct slot *free_slots;
+	struct x1_time_launch *free_launches;
 	struct slot **slot_of_mcu; /* running replay per MCU */
 	struct x1_mcu_perf *mcu_perf;
 	struct x1_time_launch *launches[X1_NUM_QUEUES];
@@ -72,7 +74,6 @@ struct x1_time {
 	uint64_t expecting;           /* queues with work to come */
 	uint32_t next_queue;          /* round robin inside a priority */
 	struct x1_time_cmd *finished; /* completed, not yet handed back */
-	struct x1_perf total;
 	/* power: sums of the current and of the last whole window */
 	uint64_t window_start, window_core_pj, window_pkg_pj, window_mcu_cycles;
 	struct x1_power_now power;
@@ -84,5 +85,6 @@ bool x1_time_before(const struct event *a, const struct event *b);
 /* Room for an event per MCU and per queue. */
 int x1_time_reserve(struct x1_time *t);
 struct slot *x1_time_slot_get(struct x1_time *t);
+struct x1_time_launch *x1_time_launch_get(struct x1_time *t);
 
 #endif /* X1_TIME_INT_H */

@@ -308,7 +308,7 @@ static bool launch_whole(const struct x1_time *t, const struct x1_time_launch *l
 
 static void launch_load(struct x1_time *t, struct x1_time_cmd *cmd, struct x1_in *in)
 {
-	struct x1_time_launch *l = calloc(1, sizeof(*l));
+	struct x1_time_launch *l = x1_time_launch_get(t);
 	uint32_t n;
 
 	if (!l) {
@@ -329,11 +329,13 @@ static void launch_load(struct x1_time *t, struct x1_time_cmd *cmd, struct x1_in
 	if (n > in->left / sizeof(*l->releases))
 		x1_in_bad(in, "releases");
 	if (n && !in->bad) {
+		free(l->releases);
 		l->releases = malloc(n * sizeof(*l->releases));
+		l->cap_releases = l->releases ? n : 0;
 		if (!l->releases)
 			x1_in_bad(in, "out of memory");
 		else if (x1_get(in, l->releases, n * sizeof(*l->releases)))
-			l->num_releases = l->cap_releases = n;
+			l->num_releases = n;
 	}
 	n = x1_get_max(in, t->p.mcus, "running work-groups");
 	for (uint32_t i = 0; i < n && !in->bad; i++)
@@ -400,7 +402,7 @@ static void stream_load(struct x1_time *t, uint32_t queue, struct x1_time_cmd *l
 		c->state = NULL;
 		if (c->op != X1_CMD_LAUNCH || (c == head && launch))
 			continue;
-		c->state = calloc(1, sizeof(struct x1_time_launch));
+		c->state = x1_time_launch_get(t);
 		if (!c->state) {
 			x1_in_bad(in, "out of memory");
 			return;
@@ -419,7 +421,6 @@ void x1_time_save(const struct x1_time *t, struct x1_out *o)
 	x1_put_u64(o, t->expecting);
 	x1_put_u32(o, t->next_queue);
 	x1_put(o, t->healthy, sizeof(t->healthy));
-	x1_put(o, &t->total, sizeof(t->total));
 	x1_put_u64(o, t->window_start);
 	x1_put_u64(o, t->window_core_pj);
 	x1_put_u64(o, t->window_pkg_pj);
@@ -453,7 +454,6 @@ bool x1_time_load(struct x1_time *t, struct x1_time_cmd *const heads[X1_NUM_QUEU
 	t->expecting = x1_get_u64(in);
 	t->next_queue = x1_get_max(in, X1_NUM_QUEUES - 1, "queue's turn");
 	x1_get(in, t->healthy, sizeof(t->healthy));
-	x1_get(in, &t->total, sizeof(t->total));
 	t->window_start = x1_get_u64(in);
 	t->window_core_pj = x1_get_u64(in);
 	t->window_pkg_pj = x1_get_u64(in);

@@ -440,6 +440,45 @@ static void test_fault(void **state)
 	t_free(t);
 }
 
+/* REQ-TIME-013: a queue that does not come to an end does not hold up the others for ever. */
+static void test_held_up(void **state)
+{
+	struct t_host *t = t_new(NULL);
+	const struct {
+		struct x1_insn code[4];
+		struct x1_desc desc;
+	} p = {
+		.code = {{.op = X1_OP_ADD, .rd = 16, .rb = X1_REG_IMM, .imm = X1_ACC_ADDR},
+			 {.op = X1_OP_LOOPI, .rd = 255, .ra = 255, .rb = 255, .imm = 3},
+			 {.op = X1_OP_MM, .rd = 16, .imm = sizeof(p.code)},
+			 {.op = X1_OP_END}},
+		.desc = {.f = {[X1_MM_M] = 128,
+			       [X1_MM_N] = 128,
+			       [X1_MM_K] = 1024,
+			       [X1_MM_FMT] = X1_MM_FMT(X1_FMT_E4M3, X1_FMT_E4M3),
+			       [X1_MM_A_STRIDE] = 1024,
+			       [X1_MM_B_STRIDE] = 1024,
+			       [X1_MM_ACC_STRIDE] = 512}},
+	};
+	union x1_cmd c = t_cmd_launch(T_UPROG, 4, 1);
+
+	(void)state;
+	memcpy(t->hbm + t->uprog, &p, sizeof(p));
+	c.launch.program_bytes = sizeof(p);
+	t_queue(t, 0, NULL);
+	t_queue(t, 1, NULL);
+	t_push(t, 0, &c);
+	t_ring(t, 0);
+	t_fence(t, 1, T_KDATA, 1, 0);
+	/* It came while the other one was still at its first work-group. */
+	assert_int_equal(t_q(t, 0, X1_Q_STATE), X1_Q_STATE_READY);
+	assert_int_equal(t_rd64(t, X1_REG_QUEUE(0) + X1_Q_PROGRESS_LO), 0);
+	t_op(t, 0, X1_Q_OP_RESET);
+	t_until_state(t, 0, X1_Q_STATE_READY);
+	t_fence(t, 0, T_KDATA, 2, 0);
+	t_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_order),         cmocka_unit_test(test_suspend),
 		cmocka_unit_test(test_checks),        cmocka_unit_test(test_privilege),
 		cmocka_unit_test(test_sync_commands), cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_held_up),
 	};
 
 	return cmocka_run_group_tests_name("queues", tests, NULL, NULL);

@@ -289,25 +289,29 @@ static void nap(uint64_t ns)
 static void moves(void (*tweak)(struct x1_core_config *))
 {
 	struct t_host *ref = t_new(tweak);
+	uint64_t longest = 2000000;
 	unsigned int hops = 0;
 
 	begin(ref);
 	finish(ref);
-	for (int i = 0; i < 5; i++) {
+	/* With few moves the test would mean little. */
+	for (int i = 0; i < 5 || hops < 10; i++) {
 		struct t_host *t = t_new(tweak);
+		int n = 0;
 
 		begin(t);
-		for (int n = 0; n < 8 && !done(t); n++) {
-			nap(rnd() % 2000000);
+		for (; n < 8 && !done(t); n++) {
+			nap(rnd() % longest);
 			t = move(t, tweak);
-			hops++;
 		}
 		finish(t);
 		compare(t, ref);
 		t_free(t);
+		hops += n;
+		/* A busy host wakes us late: the work was done by then. */
+		if (n < 4)
+			longest = longest / 2 + 1;
 	}
-	/* Else the work is too short for the test to mean anything. */
-	assert_true(hops > 8);
 	t_free(ref);
 }
 
