@@ -27,6 +27,7 @@
 #include <x1/x1_formats.h>
 #include <x1/x1_isa.h>
 #include <x1/x1_perf.h>
+#include <x1/x1_timeline.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -94,6 +95,40 @@ int sili_get_status(struct sili_device *dev, struct sili_status *status);
 
 /* Modelled device clock, cycles. */
 int sili_clock(struct sili_device *dev, uint64_t *cycles);
+
+/* ---- timeline --------------------------------------------------------- */
+
+/*
+ * Record what the device does, event by event (x1_timeline.h): kinds is a sum
+ * of X1_TL_MASK(), events the room for those that were not read yet, a power
+ * of two from 2^8 to 2^24, 0 = 2^20. Events without room are lost and counted.
+ * -EINVAL, -EBUSY (started already), -ENOMEM, -ENOTSUP (not on this back end:
+ * the in-process device has it).
+ */
+int sili_timeline_start(struct sili_device *dev, uint32_t kinds, uint32_t events);
+/*
+ * Take up to max events, in the order of the ring; returns how many. lost, if
+ * not NULL: how many were lost since the start. -EINVAL (not started), -ENOTSUP.
+ */
+int sili_timeline_read(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
+		       uint64_t *lost);
+int sili_timeline_stop(struct sili_device *dev);
+
+/*
+ * With SILI_TIMELINE=FILE in the environment a device records from sili_open()
+ * to sili_close(), which appends this header and `events` events to the file;
+ * SILI_TIMELINE_KINDS and SILI_TIMELINE_EVENTS are the arguments of the start.
+ * sili-trace(1) reads it.
+ */
+#define SILI_TIMELINE_MAGIC 0x00454e494c543158ull /* "X1TLINE" */
+struct sili_timeline_header {
+	uint64_t magic;
+	uint32_t bytes; /* of the header */
+	uint32_t mcus;
+	uint64_t clock_hz;
+	uint64_t events, lost;
+	char device[80]; /* as in sili_open(), terminated */
+};
 
 /* ---- memory ---------------------------------------------------------- */
 

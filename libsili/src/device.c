@@ -76,6 +76,11 @@ SILI_EXPORT int sili_open(struct sili_device **out, const char *spec, char *err,
 	}
 	dev->info.size = sizeof(dev->info);
 	snprintf(dev->info.backend, sizeof(dev->info.backend), "%s", be->name);
+	ret = sili_timeline_open(dev, err, err_len);
+	if (ret) {
+		sili_close(dev);
+		return ret;
+	}
 	*out = dev;
 	return 0;
 }
@@ -84,6 +89,7 @@ SILI_EXPORT void sili_close(struct sili_device *dev)
 {
 	if (!dev)
 		return;
+	sili_timeline_close(dev);
 	sili_cache_free(dev);
 	dev->be->close(dev);
 	sili_ranges_fini(&dev->va);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "sili.h"
 
@@ -52,6 +53,7 @@ struct sili_device {
 	struct sili_cached *cached[SILI_CACHE_BUCKETS];
 	_Atomic uint32_t dead_queues; /* what they left in workspaces is not used again */
 	uint64_t num_bos;
+	FILE *timeline; /* of SILI_TIMELINE */
 };
 
 struct sili_bo {
@@ -136,6 +138,11 @@ struct sili_backend {
 	/* A descriptor of the caller's that polls readable once batch seq has ended. */
 	int (*fence_fd)(struct sili_queue *queue, uint64_t seq);
 	int (*fault)(struct sili_queue *queue, struct sili_fault *fault);
+	/* A timeline of 2^log2 events; NULL: not here. */
+	int (*timeline_start)(struct sili_device *dev, uint32_t kinds, uint32_t log2);
+	int (*timeline_read)(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
+			     uint64_t *lost);
+	int (*timeline_stop)(struct sili_device *dev);
 };
 
 extern const struct sili_backend sili_backend_drm, sili_backend_sim;
@@ -165,6 +172,11 @@ uint64_t sili_queue_done(const struct sili_queue *queue);
 /* Message of a failed open; returns code. */
 int sili_fail(char *err, size_t err_len, int code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* ---- timeline (timeline.c): what the environment asks for ---- */
+
+int sili_timeline_open(struct sili_device *dev, char *err, size_t err_len);
+void sili_timeline_close(struct sili_device *dev);
 
 /* ---- kernels by key (cache.c) ---- */
 

@@ -56,6 +56,8 @@ struct sim {
 	uint32_t inval_seq;
 	uint16_t mbox_seq;
 	struct sim_queue *queue[X1_NUM_QUEUES];
+	uint64_t tl_ring; /* HBM, 0 = no timeline */
+	uint32_t tl_log2;
 	/* The bus. */
 	pthread_rwlock_t bus_lock;
 	struct sim_region *region;
@@ -89,6 +91,12 @@ int sim_bo_new(struct sili_bo *bo);
 void sim_bo_free(struct sili_bo *bo);
 void *sim_bo_map(struct sili_bo *bo);
 extern const struct x1_host_ops sim_host_ops;
+
+/* sim_timeline.c */
+int sim_timeline_start(struct sili_device *dev, uint32_t kinds, uint32_t log2);
+int sim_timeline_read(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
+		      uint64_t *lost);
+int sim_timeline_stop(struct sili_device *dev);
 
 /* sim_queue.c */
 int sim_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr);
