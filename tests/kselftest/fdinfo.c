@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a file has used, in its fdinfo: identity, engine time, cycles. */
+/* What a file has used, in its fdinfo: identity, engine time, cycles, memory. */
 #include "kselftest_harness.h"
 #include "siliflow_util.h"
 
@@ -51,6 +51,19 @@ static unsigned long long number(int fd, const char *key)
 	char value[128] = "";
 
 	return info(fd, key, value, sizeof(value)) ? strtoull(value, NULL, 10) : ~0ull;
+}
+
+/* drm-<what>-<region> in bytes. */
+static unsigned long long bytes(int fd, const char *what, const char *region)
+{
+	char key[64], value[128] = "", *unit;
+	unsigned long long n;
+
+	snprintf(key, sizeof(key), "drm-%s-%s", what, region);
+	if (!info(fd, key, value, sizeof(value)))
+		return ~0ull;
+	n = strtoull(value, &unit, 10);
+	return strstr(unit, "MiB") ? n << 20 : strstr(unit, "KiB") ? n << 10 : n;
 }
 
 TEST_F(fdinfo, identity)
@@ -120,6 +133,75 @@ TEST_F(fdinfo, per_file)
 	ASSERT_EQ(0, util_run(&self->c, 1));
 	EXPECT_EQ(0, number(other, "drm-cycles-compute"));
 	close(other);
+}
+
+#define MIB (1ull << 20)
+
+/* Each buffer counts in the region where it lies, and no more when it has gone. */
+TEST_F(fdinfo, memory)
+{
+	unsigned long long hbm = bytes(self->fd, "total", "hbm");
+	unsigned long long system = bytes(self->fd, "total", "system");
+	uint32_t a, b;
+
+	EXPECT_EQ(3 * UTIL_BYTES, hbm + system);
+	ASSERT_EQ(0, util_bo(self->fd, 4 * MIB, SILIFLOW_BO_HBM, &a));
+	ASSERT_EQ(0, util_bo(self->fd, 12288, SILIFLOW_BO_SYSTEM, &b));
+	EXPECT_EQ(hbm + 4 * MIB, bytes(self->fd, "total", "hbm"));
+	EXPECT_EQ(hbm + 4 * MIB, bytes(self->fd, "resident", "hbm"));
+	EXPECT_EQ(system + 12288, bytes(self->fd, "total", "system"));
+	EXPECT_EQ(system + 12288, bytes(self->fd, "resident", "system"));
+	EXPECT_EQ(0, bytes(self->fd, "shared", "hbm"));
+	EXPECT_EQ(0, bytes(self->fd, "shared", "system"));
+	ASSERT_EQ(0, util_bo_close(self->fd, a));
+	ASSERT_EQ(0, util_bo_close(self->fd, b));
+	EXPECT_EQ(hbm, bytes(self->fd, "total", "hbm"));
+	EXPECT_EQ(system, bytes(self->fd, "total", "system"));
+}
+
+/* Two files have it, or a dma-buf of it is about; where another card uses it, it moves. */
+TEST_F(fdinfo, memory_shared)
+{
+	struct drm_prime_handle p = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	int other = util_open(), card = util_open_other();
+	unsigned long long system;
+
+	ASSERT_GE(other, 0);
+	ASSERT_EQ(0, util_bo(self->fd, 2 * MIB, SILIFLOW_BO_HBM, &p.handle));
+	EXPECT_EQ(0, bytes(self->fd, "shared", "hbm"));
+	ASSERT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &p));
+	EXPECT_EQ(2 * MIB, bytes(self->fd, "shared", "hbm"));
+	EXPECT_EQ(0, bytes(other, "total", "hbm"));
+	ASSERT_EQ(0, util_ioctl(other, DRM_IOCTL_PRIME_FD_TO_HANDLE, &p));
+	EXPECT_EQ(2 * MIB, bytes(other, "total", "hbm"));
+	EXPECT_EQ(2 * MIB, bytes(other, "shared", "hbm"));
+	if (card >= 0) {
+		system = bytes(self->fd, "resident", "system");
+		ASSERT_EQ(0, util_ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &p));
+		EXPECT_EQ(0, bytes(self->fd, "shared", "hbm"));
+		EXPECT_EQ(2 * MIB, bytes(self->fd, "shared", "system"));
+		EXPECT_EQ(system + 2 * MIB, bytes(self->fd, "resident", "system"));
+		EXPECT_EQ(2 * MIB, bytes(card, "shared", "system"));
+		close(card);
+	}
+	close(p.fd);
+	close(other);
+}
+
+/* What a VM maps is active while it runs something. */
+TEST_F(fdinfo, memory_active)
+{
+	uint32_t unmapped;
+
+	ASSERT_EQ(0, util_bo(self->fd, 2 * MIB, SILIFLOW_BO_HBM, &unmapped));
+	EXPECT_EQ(0, bytes(self->fd, "active", "hbm") + bytes(self->fd, "active", "system"));
+	util_cmd_wait(&self->c, 0, 100, 1);
+	ASSERT_EQ(0, util_submit(self->fd, self->c.queue, UTIL_CMDS, 1, 0, self->c.syncobj));
+	EXPECT_EQ(3 * UTIL_BYTES,
+		  bytes(self->fd, "active", "hbm") + bytes(self->fd, "active", "system"));
+	self->c.data[100] = 1;
+	ASSERT_EQ(0, util_syncobj_wait(self->fd, self->c.syncobj, 60000));
+	EXPECT_EQ(0, bytes(self->fd, "active", "hbm") + bytes(self->fd, "active", "system"));
 }
 
 TEST_HARNESS_MAIN
