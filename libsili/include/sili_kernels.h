@@ -475,6 +475,68 @@ int sili_concat(struct sili_device *dev, const struct sili_parts *op, union x1_c
 int sili_split(struct sili_device *dev, const struct sili_parts *op, union x1_cmd *cmds,
 	       uint32_t max);
 
+/* ---- choice -------------------------------------------------------------- */
+
+/*
+ * The k largest (smallest) of each row in falling (rising) order, of equals the
+ * lower column first; a NaN comes before all numbers. values: rows of k in
+ * dst_fmt; numbers: rows of k INT32 columns. Exact, then converted. -E2BIG: k
+ * above 64, rows beyond what the scratchpad holds.
+ */
+struct sili_topk {
+	uint32_t size;
+	uint32_t rows, cols, k;
+	bool smallest;
+	enum x1_format src_fmt, dst_fmt;
+	uint64_t src, values, numbers, src_stride;
+	enum sili_prefetch prefetch;
+};
+int sili_topk(struct sili_device *dev, const struct sili_topk *op, union x1_cmd *cmds,
+	      uint32_t max);
+
+enum sili_gate {
+	SILI_GATE_SOFTMAX = 0,
+	SILI_GATE_SIGMOID,
+};
+
+/*
+ * Mixture of experts: which experts a token goes to, and where its rows are
+ * when they are ordered by expert, tokens rising. Two commands.
+ *
+ * Scores are the gate's function of the logits, in FP32. Chosen are the top_k
+ * largest of score + bias (of equals the lower expert) out of the top_groups
+ * groups of neighbouring experts whose group_best largest have the largest sum
+ * (DeepSeek-V3: sigmoid, bias, 8 groups, 4 of them, 2). Weights are scores
+ * without bias, divided by their sum with `normalise`, times scale.
+ *
+ * chosen, weights, row_of: tokens x top_k. token_of: the token of each row.
+ * counts: rows of each expert, for SILI_GROUP_MASKED; offsets: experts + 1
+ * first rows, the group_table of SILI_GROUP_CONTIGUOUS. sili_gather() by
+ * token_of makes the experts' input, sili_bag() by row_of with the weights
+ * brings their results back. -E2BIG: top_k or top_groups above 64, more than
+ * 2,048 experts.
+ */
+struct sili_route {
+	uint32_t size;
+	uint32_t tokens, experts, top_k;
+	uint32_t groups, top_groups; /* 0: one group, all groups */
+	uint32_t group_best;         /* 0 = 2 */
+	enum sili_gate gate;
+	bool normalise;
+	float scale; /* 0 = 1 */
+	enum x1_format logits_fmt;
+	uint64_t logits, logits_stride;
+	uint64_t bias;             /* experts FP32, or 0 */
+	uint64_t chosen, weights;  /* INT32, FP32 */
+	uint64_t row_of, token_of; /* INT32 */
+	uint64_t counts, offsets;  /* uint32 */
+	uint64_t work;             /* sili_route_work_bytes() */
+	enum sili_prefetch prefetch;
+};
+int64_t sili_route_work_bytes(const struct sili_route *op);
+int sili_route(struct sili_device *dev, const struct sili_route *op, union x1_cmd *cmds,
+	       uint32_t max);
+
 #ifdef __cplusplus
 }
 #endif

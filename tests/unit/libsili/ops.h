@@ -86,5 +86,6 @@ struct sili_device *ops_device(void);
 void ops_norm(void **state);
 void ops_map(void **state);
 void ops_shapes(void **state);
+void ops_route(void **state);
 
 #endif /* SILI_TEST_OPS_H */
