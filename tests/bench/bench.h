@@ -59,6 +59,7 @@ int bench_suite(json_t *root);
 int bench_attention(json_t *root);
 int bench_sim(json_t *root);
 int bench_vm(json_t *root);
+int bench_bind(json_t *root);
 
 /* ---- nvme.c: the yardstick of the submit path ---- */
 

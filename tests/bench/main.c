@@ -20,6 +20,7 @@ static const struct group {
 	{"attention", "attention against the roofline, in cycles", bench_attention},
 	{"sim", "submit, copy and memory on the in-process device", bench_sim},
 	{"vm", "submit and copy through siliflow.ko, against NVMe", bench_vm},
+	{"bind", "VM_BIND through siliflow.ko", bench_bind},
 };
 
 #define NUM_GROUPS (sizeof(groups) / sizeof(groups[0]))
