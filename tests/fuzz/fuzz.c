@@ -77,7 +77,7 @@ struct t_host *fz_device(void)
 		return t;
 	t = t_new(small);
 	/* Their rings are mapped at the first use: before the tables are kept. */
-	for (uint32_t q = 0; q < 2; q++)
+	for (uint32_t q = 0; q < FZ_QUEUES; q++)
 		t_queue(t, q, NULL);
 	tables_len = t->table_next;
 	tables = malloc(tables_len);
@@ -100,6 +100,18 @@ void fz_restart(struct t_host *t)
 	memset(t->sys, 0, CLEARED);
 	FZ_CHECK(t_attach(t, T_KVM, t->root[T_KVM]) == X1_VM_CTRL_OK, "ring VM");
 	FZ_CHECK(t_attach(t, T_UVM, t->root[T_UVM]) == X1_VM_CTRL_OK, "user VM");
+}
+
+uint32_t fz_load_image(struct t_host *t)
+{
+	const char *path = getenv("X1_FUZZ_FIRMWARE");
+	FILE *file = fopen(path ? path : FIRMWARE, "rb");
+	uint32_t bytes;
+
+	FZ_CHECK(file, "no firmware image %s", path ? path : FIRMWARE);
+	bytes = (uint32_t)fread(t->hbm + FZ_IMAGE_AT, 1, 1 << 20, file);
+	fclose(file);
+	return bytes;
 }
 
 static void nap(void)
@@ -142,6 +154,20 @@ void fz_alive(struct t_host *t, uint32_t q)
 	while (t_kword(t, word) != 0x600d) {
 		FZ_CHECK(t_now_ms() < end, "no fence from queue %u in state %u", q,
 			 t_q(t, q, X1_Q_STATE));
+		nap();
+	}
+}
+
+void fz_boot(struct t_host *t)
+{
+	uint64_t end = t_now_ms() + PATIENCE_MS;
+
+	t_wr(t, X1_REG_FW_ADDR_LO, (uint32_t)FZ_IMAGE_AT);
+	t_wr(t, X1_REG_FW_ADDR_HI, 0);
+	t_wr(t, X1_REG_FW_SIZE, fz_load_image(t));
+	t_wr(t, X1_REG_FW_CTRL, X1_FW_CTRL_BOOT);
+	while (t_rd(t, X1_REG_FW_STATE) != X1_FW_STATE_READY) {
+		FZ_CHECK(t_now_ms() < end, "firmware in state %u", t_rd(t, X1_REG_FW_STATE));
 		nap();
 	}
 }

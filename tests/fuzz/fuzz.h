@@ -70,6 +70,9 @@ uint64_t fz_address(struct fz_in *in);
 		}                                                                  \
 	} while (0)
 
+#define FZ_QUEUES   8             /* that have a ring */
+#define FZ_IMAGE_AT (60ull << 20) /* HBM, for a firmware image */
+
 /* The one device of a fuzzer, made at the first call, small and with few MCUs. */
 struct t_host *fz_device(void);
 /*
@@ -81,6 +84,10 @@ void fz_restart(struct t_host *t);
 void fz_settle(struct t_host *t, uint32_t q, unsigned int ms);
 /* Reset the queue: it has to be READY soon, whatever it did. */
 void fz_stop(struct t_host *t, uint32_t q);
+/* Put the real firmware's image where it goes; returns its size. */
+uint32_t fz_load_image(struct t_host *t);
+/* And wait until it runs. */
+void fz_boot(struct t_host *t);
 /* The device works: a queue executes a FENCE. */
 void fz_alive(struct t_host *t, uint32_t q);
 

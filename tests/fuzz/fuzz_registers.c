@@ -11,20 +11,8 @@
 #include "fuzz.h"
 
 #define MAX_STEPS 96
-#define IMAGE_AT  (60ull << 20)
-#define QUEUES    8
 
 static uint32_t image_bytes;
-
-static void load_image(struct t_host *t)
-{
-	const char *path = getenv("X1_FUZZ_FIRMWARE");
-	FILE *file = fopen(path ? path : FIRMWARE, "rb");
-
-	FZ_CHECK(file, "no firmware image %s", path ? path : FIRMWARE);
-	image_bytes = (uint32_t)fread(t->hbm + IMAGE_AT, 1, 1 << 20, file);
-	fclose(file);
-}
 
 static uint32_t offset(struct fz_in *in)
 {
@@ -35,7 +23,7 @@ static uint32_t offset(struct fz_in *in)
 	case 1:
 		return 4u * fz_u8(in);
 	case 2:
-		return X1_REG_QUEUE((kind >> 2) % QUEUES) + 4u * (fz_u8(in) % 0x20);
+		return X1_REG_QUEUE((kind >> 2) % FZ_QUEUES) + 4u * (fz_u8(in) % 0x20);
 	default:
 		return kind & 4 ? fz_u32(in) % X1_BAR0_BYTES : fz_u16(in);
 	}
@@ -50,7 +38,7 @@ static uint64_t value(struct fz_in *in)
 /* A queue that would work, from here on. */
 static void enable(struct t_host *t, struct fz_in *in)
 {
-	uint32_t q = fz_u8(in) % QUEUES, base = X1_REG_QUEUE(q);
+	uint32_t q = fz_u8(in) % FZ_QUEUES, base = X1_REG_QUEUE(q);
 
 	t_mc(t, base + X1_Q_RING_LO, (uint32_t)T_RING(q % 2));
 	t_mc(t, base + X1_Q_RING_LOG2, 4);
@@ -93,7 +81,7 @@ static void step(struct t_host *t, struct fz_in *in)
 		enable(t, in);
 		break;
 	case 8:
-		q = fz_u8(in) % QUEUES;
+		q = fz_u8(in) % FZ_QUEUES;
 		t_wr(t, X1_REGS_BYTES + q * X1_DB_STRIDE_DEFAULT + X1_DB_WPTR,
 		     t_q(t, q, X1_Q_WPTR) + (what >> 4));
 		break;
@@ -101,7 +89,7 @@ static void step(struct t_host *t, struct fz_in *in)
 		commands(t, in);
 		break;
 	case 10:
-		t_wr(t, X1_REG_FW_ADDR_LO, (uint32_t)IMAGE_AT);
+		t_wr(t, X1_REG_FW_ADDR_LO, (uint32_t)FZ_IMAGE_AT);
 		t_wr(t, X1_REG_FW_SIZE, what & 0x10 ? (uint32_t)fz_number(in) : image_bytes);
 		t_wr(t, X1_REG_FW_CTRL, X1_FW_CTRL_BOOT);
 		break;
@@ -111,13 +99,13 @@ static void step(struct t_host *t, struct fz_in *in)
 		t_wr(t, X1_REG_MBOX_SEND, 1);
 		break;
 	case 12:
-		q = fz_u8(in) % QUEUES;
+		q = fz_u8(in) % FZ_QUEUES;
 		t_op(t, q, what >> 4);
 		break;
 	case 13:
 		x1_core_reset(t->core, what & 0x80 ? X1_RESET_COLD : X1_RESET_FLR);
 		if (what & 0x80)
-			load_image(t);
+			image_bytes = fz_load_image(t);
 		break;
 	case 14:
 		x1_core_pause(t->core);
@@ -143,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t epoch;
 
 	if (!image_bytes)
-		load_image(t);
+		image_bytes = fz_load_image(t);
 	fz_restart(t);
 	for (unsigned int i = 0; i < MAX_STEPS && in.n; i++)
 		step(t, &in);

@@ -98,6 +98,7 @@ void x1_units_free(struct x1_core *core)
 		core->unit_pool = u->next;
 		unit_free(u);
 	}
+	core->num_pool = 0;
 }
 
 /* ---- launches ---- */

@@ -797,6 +797,8 @@ int x1_core_load(struct x1_core *core, const void *buf, size_t len, char *err, s
 	x1_lock(core);
 	x1_reset_logic(core);
 	x1_tm_settle(core);
+	/* Work-groups come with storage of their own. */
+	x1_units_free(core);
 	load_all(core, &in);
 	if (in.bad) {
 		x1_reset_logic(core);
