@@ -41,7 +41,7 @@ static void siliflow_x1_help_bh(void *opaque)
                                     DMA_DIRECTION_TO_DEVICE,
                          MEMTXATTRS_UNSPECIFIED);
         if (res != MEMTX_OK) {
-            trace_siliflow_x1_dma_fault(h->addr, h->len);
+            trace_siliflow_x1_err_dma(h->addr, h->len, h->write);
         }
         h->ret = res == MEMTX_OK ? 0 : -EFAULT;
         h->done = true;

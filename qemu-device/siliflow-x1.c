@@ -50,6 +50,8 @@
 #define SILIFLOW_X1_AER_OFFSET    0x100
 #define SILIFLOW_X1_SERIAL_OFFSET 0x150
 
+#define SILIFLOW_X1_LNKSTA2_EQUALIZED 0x1e
+
 /* ---- the core's host ---- */
 
 static void siliflow_x1_raise_bh(void *opaque)
@@ -62,7 +64,7 @@ static void siliflow_x1_raise_bh(void *opaque)
         unsigned int vector = ctz64(mask);
 
         mask &= mask - 1;
-        trace_siliflow_x1_raise(vector);
+        trace_siliflow_x1_irq(vector, msix_enabled(pdev));
         if (msix_enabled(pdev)) {
             msix_notify(pdev, vector);
         }
@@ -102,8 +104,10 @@ static void siliflow_x1_thread_exit(void *host)
 
 static void siliflow_x1_log(void *host, int level, const char *msg)
 {
-    trace_siliflow_x1_guest_error(msg);
-    if (level == X1_LOGL_GUEST_ERROR) {
+    if (level != X1_LOGL_GUEST_ERROR) {
+        trace_siliflow_x1_err_host(msg);
+    } else {
+        trace_siliflow_x1_err_guest(msg);
         qemu_log_mask(LOG_GUEST_ERROR, "siliflow-x1: %s\n", msg);
     }
 }
@@ -154,7 +158,7 @@ static const MemoryRegionOps siliflow_x1_regs_ops = {
 
 static void siliflow_x1_reset(SiliflowX1State *s, enum x1_reset_kind kind)
 {
-    trace_siliflow_x1_reset(kind);
+    trace_siliflow_x1_reset(kind == X1_RESET_COLD ? "cold" : "function");
     siliflow_x1_dma_cancel(s, false);
     x1_core_reset(s->core, kind);
     qatomic_set(&s->raise_mask, 0);
@@ -189,6 +193,7 @@ static void siliflow_x1_update_power(SiliflowX1State *s)
     if (off == s->paused) {
         return;
     }
+    trace_siliflow_x1_power(off ? "D3hot" : "D0");
     s->paused = off;
     if (off) {
         x1_core_pause(s->core);
@@ -232,6 +237,7 @@ static void siliflow_x1_vm_state(void *opaque, bool running, RunState state)
     if (running == !s->vm_stopped) {
         return;
     }
+    trace_siliflow_x1_vm_state(running);
     s->vm_stopped = !running;
     if (running) {
         x1_core_unpark(s->core);
@@ -282,11 +288,16 @@ static void siliflow_x1_init_link(PCIDevice *pdev)
                                PCI_EXP_LNKCAP2_SLS_8_0GB |
                                PCI_EXP_LNKCAP2_SLS_16_0GB |
                                PCI_EXP_LNKCAP2_SLS_32_0GB);
+    /* Trained: at the speed it was to have, equalised in all its phases. */
+    pci_set_word(exp + PCI_EXP_LNKCTL2, PCI_EXP_LNKCTL2_TLS_32_0GT);
+    pci_set_word(exp + PCI_EXP_LNKSTA2, SILIFLOW_X1_LNKSTA2_EQUALIZED);
 }
 
 static bool siliflow_x1_init_caps(PCIDevice *pdev, uint64_t serial,
                                   Error **errp)
 {
+    /* No BAR is I/O: the bit that would enable one stays clear. */
+    pci_word_test_and_clear_mask(pdev->wmask + PCI_COMMAND, PCI_COMMAND_IO);
     if (pci_pm_init(pdev, SILIFLOW_X1_PM_OFFSET, errp) < 0) {
         return false;
     }
@@ -375,13 +386,15 @@ static void siliflow_x1_realize(PCIDevice *pdev, Error **errp)
     }
     s->vmstate_entry = qemu_add_vm_change_state_handler(siliflow_x1_vm_state,
                                                         s);
-    trace_siliflow_x1_realize(s->cfg.mcus, s->cfg.hbm_bytes);
+    trace_siliflow_x1_realize(s->cfg.mcus, s->cfg.hbm_bytes,
+                              s->cfg.aperture_bytes);
 }
 
 static void siliflow_x1_exit(PCIDevice *pdev)
 {
     SiliflowX1State *s = SILIFLOW_X1(pdev);
 
+    trace_siliflow_x1_exit(s->cfg.serial);
     qemu_del_vm_change_state_handler(s->vmstate_entry);
     siliflow_x1_dma_cancel(s, true);
     x1_core_free(s->core);
@@ -437,10 +450,11 @@ static int siliflow_x1_post_load(void *opaque, int version_id)
     int ret;
 
     ret = x1_core_load(s->core, s->state, s->state_len, err, sizeof(err));
-    trace_siliflow_x1_load(s->state_len, ret);
+    trace_siliflow_x1_load(s->state_len);
     g_free(s->state);
     s->state = NULL;
     if (ret) {
+        trace_siliflow_x1_err_load(s->state_len, err);
         error_report("siliflow-x1: the saved state is not good: %s", err);
         return ret;
     }
