@@ -92,6 +92,8 @@ tools: lib
 
 examples: lib firmware
 	$(call part,examples,examples/digits,O=$(BUILD)/examples)
+	$(call part,examples-basics,examples/basics,O=$(BUILD)/examples)
+	$(call part,examples-models,examples/models,O=$(BUILD)/examples)
 
 guest: qemu kernel image module firmware
 

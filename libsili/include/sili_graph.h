@@ -257,6 +257,8 @@ int sili_exec_get_output(struct sili_exec *exec, uint32_t i, float *dst, size_t 
  * node; -ENODEV: it is gone. The exec has to be freed then, others go on.
  */
 int sili_exec_run(struct sili_exec *exec);
+/* The same, with the counters of the run in *perf; those of copies are not in it. */
+int sili_exec_run_perf(struct sili_exec *exec, struct x1_perf *perf);
 /* Begin a run; wait for it before the next one and before results are read. */
 int sili_exec_submit(struct sili_exec *exec, struct sili_fence **fence);
 /* What stopped the last run, NULL: nothing. */

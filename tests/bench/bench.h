@@ -56,6 +56,7 @@ int bench_host(json_t *root);
 int bench_memcpy_group(json_t *root);
 int bench_gemm(json_t *root);
 int bench_suite(json_t *root);
+int bench_model(json_t *root);
 int bench_attention(json_t *root);
 int bench_sim(json_t *root);
 int bench_vm(json_t *root);

@@ -17,6 +17,7 @@ static const struct group {
 	{"memcpy", "the host's memcpy, against which `vm` puts its copies", bench_memcpy_group},
 	{"gemm", "GEMM 4096 in all formats on the in-process device", bench_gemm},
 	{"suite", "products of well-known networks against the roofline, in cycles", bench_suite},
+	{"model", "whole networks: time, energy, memory, in cycles", bench_model},
 	{"attention", "attention against the roofline, in cycles", bench_attention},
 	{"sim", "submit, copy and memory on the in-process device", bench_sim},
 	{"vm", "submit and copy through siliflow.ko, against NVMe", bench_vm},

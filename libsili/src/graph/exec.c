@@ -165,6 +165,7 @@ SILI_EXPORT void sili_exec_free(struct sili_exec *x)
 	sili_bo_free(x->io);
 	sili_bo_free(x->host);
 	sili_bo_free(x->sync);
+	sili_bo_free(x->perf);
 	sili_graph_free(x->g);
 	free(x->t);
 	free(x->node);
@@ -319,9 +320,11 @@ static int submit(struct sili_queue *q, const struct stream *s, struct sili_fenc
 	return ret;
 }
 
-static int submit_streams(struct sili_exec *x, struct sili_fence **fence)
+/* perf: where to write counters of the run, 0 = nowhere. */
+static int submit_streams(struct sili_exec *x, uint64_t perf, struct sili_fence **fence)
 {
 	struct stream main = {0}, copies = {0};
+	union x1_cmd counters[2];
 	uint64_t base = x->runs * num_streamed(x);
 	uint32_t k = 0;
 	bool ok = true;
@@ -332,8 +335,14 @@ static int submit_streams(struct sili_exec *x, struct sili_fence **fence)
 	if (x->copy_queue)
 		ok = put_sync(x, &copies, X1_CMD_WAIT, WORD_BEGUN, x->runs) &&
 		     put_sync(x, &main, X1_CMD_FENCE, WORD_BEGUN, x->runs);
+	sili_cmd_perf_begin(&counters[0]);
+	sili_cmd_perf_end(&counters[1], perf);
+	if (perf && ok)
+		ok = put(x, &main, &counters[0], 1);
 	for (uint32_t i = 0; i < x->g->num_nodes && ok; i++)
 		ok = put_node(x, &main, &copies, i, &k, base);
+	if (perf && ok)
+		ok = put(x, &main, &counters[1], 1);
 	ret = ok ? 0 : -ENOMEM;
 	if (!ret && x->copy_queue)
 		ret = submit(x->copy_queue, &copies, NULL);
@@ -377,27 +386,51 @@ int exec_explain(struct sili_exec *x, int ret)
 	return ret;
 }
 
-SILI_EXPORT int sili_exec_submit(struct sili_exec *x, struct sili_fence **fence)
+static int start(struct sili_exec *x, uint64_t perf, struct sili_fence **fence)
 {
 	int ret;
 
 	*fence = NULL;
 	x->error[0] = 0;
-	/* A run that copies is built for its number; else it is always the same. */
-	ret = submit_streams(x, fence);
+	ret = submit_streams(x, perf, fence);
 	return ret ? exec_explain(x, ret) : 0;
 }
 
-SILI_EXPORT int sili_exec_run(struct sili_exec *x)
+static int run(struct sili_exec *x, uint64_t perf)
 {
 	struct sili_fence *fence;
-	int ret = sili_exec_submit(x, &fence);
+	int ret = start(x, perf, &fence);
 
 	if (ret)
 		return ret;
 	ret = sili_fence_wait(fence, -1);
 	sili_fence_free(fence);
 	return ret ? exec_explain(x, ret) : 0;
+}
+
+SILI_EXPORT int sili_exec_submit(struct sili_exec *x, struct sili_fence **fence)
+{
+	return start(x, 0, fence);
+}
+
+SILI_EXPORT int sili_exec_run(struct sili_exec *x)
+{
+	return run(x, 0);
+}
+
+SILI_EXPORT int sili_exec_run_perf(struct sili_exec *x, struct x1_perf *perf)
+{
+	int ret = 0;
+
+	if (!x->perf)
+		ret = sili_bo_new(x->dev, sizeof(*perf), SILI_HBM, 0, &x->perf);
+	if (!ret && !sili_bo_map(x->perf))
+		ret = -ENOMEM;
+	if (!ret)
+		ret = run(x, sili_bo_dva(x->perf));
+	if (!ret)
+		memcpy(perf, sili_bo_map(x->perf), sizeof(*perf));
+	return ret;
 }
 
 SILI_EXPORT const char *sili_exec_error(struct sili_exec *x)

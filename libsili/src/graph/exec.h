@@ -71,6 +71,7 @@ struct sili_exec {
 
 	struct sili_queue *queue, *copy_queue; /* copies of streamed weights */
 	struct sili_bo *sync;                  /* words that the queues wait for */
+	struct sili_bo *perf;                  /* sili_exec_run_perf()'s record */
 	uint64_t runs;
 	struct sili_exec_info info;
 	char error[GRAPH_ERROR_LEN];

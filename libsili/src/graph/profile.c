@@ -42,30 +42,6 @@ static int measure_nodes(struct sili_exec *x, struct sili_bo *records)
 	return ret;
 }
 
-static int measure_whole(struct sili_exec *x, struct sili_profile *p)
-{
-	struct sili_bo *record;
-	union x1_cmd begin, end;
-	int ret = sili_bo_new(x->dev, sizeof(p->perf), SILI_HBM, 0, &record);
-
-	if (ret)
-		return ret;
-	sili_cmd_perf_begin(&begin);
-	sili_cmd_perf_end(&end, sili_bo_dva(record));
-	ret = sili_submit(x->queue, &begin, 1, NULL);
-	if (!ret)
-		ret = sili_exec_run(x);
-	if (!ret)
-		ret = sili_run(x->queue, &end, 1);
-	if (!ret && !sili_bo_map(record))
-		ret = -ENOMEM;
-	if (!ret)
-		memcpy(&p->perf, sili_bo_map(record), sizeof(p->perf));
-	p->cycles = p->perf.cycles;
-	sili_bo_free(record);
-	return ret;
-}
-
 static void fill_node(struct sili_exec *x, struct sili_profile *p, uint32_t i,
 		      const uint8_t *records)
 {
@@ -100,7 +76,7 @@ SILI_EXPORT int sili_exec_profile(struct sili_exec *x, struct sili_profile **out
 				    &records)
 		      : -ENOMEM;
 	if (!ret)
-		ret = measure_whole(x, p);
+		ret = sili_exec_run_perf(x, &p->perf);
 	if (!ret)
 		ret = measure_nodes(x, records);
 	data = ret ? NULL : sili_bo_map(records);
@@ -108,6 +84,7 @@ SILI_EXPORT int sili_exec_profile(struct sili_exec *x, struct sili_profile **out
 		ret = -ENOMEM;
 	for (uint32_t i = 0; i < p->count && !ret; i++)
 		fill_node(x, p, i, data);
+	p->cycles = p->perf.cycles;
 	if (records)
 		sili_bo_free(records);
 	if (ret) {
