@@ -430,10 +430,11 @@ size_t sili_scale_row_bytes(enum x1_scale_mode mode, uint32_t k);
 uint32_t sili_scale_rows(enum x1_scale_mode mode, uint32_t rows);
 /*
  * Quantise rows x k values: dense rows in dst, scales in rows of
- * sili_scale_row_bytes(). FP32 scales are amax / largest value; E8M0 ones are
- * the power of two that OCP MX prescribes; NV16 ones amax / largest value in
- * E4M3, after a division by *tensor, which is an output there (the FP32 scale
- * of the tensor, a factor of sili_gemm::scale) and may be NULL elsewhere. A
+ * sili_scale_row_bytes(). Scales and elements are those of QUANT
+ * (REQ-NUM-029): FP32 scales are amax / largest value; E8M0 ones the power of
+ * two that OCP MX prescribes; NV16 ones amax / largest value in E4M3, after a
+ * division by *tensor, which is an output there (the FP32 scale of the tensor,
+ * amax / 6 / 448, a factor of sili_gemm::scale) and may be NULL elsewhere. A
  * block of zeros has the scale 1. -EINVAL (mode and format do not go
  * together), -ENOMEM.
  */

@@ -537,6 +537,70 @@ int64_t sili_route_work_bytes(const struct sili_route *op);
 int sili_route(struct sili_device *dev, const struct sili_route *op, union x1_cmd *cmds,
 	       uint32_t max);
 
+/* ---- quantisation -------------------------------------------------------- */
+
+/*
+ * sili_quant():   coded, scales = block quantised `plain`, bits as sili_quantise()
+ * sili_dequant(): plain = coded * scales, in FP32 and then converted
+ *
+ * rows x k elements, scales as sili_scale_row_bytes() and sili_scale_rows() say,
+ * in the mode's format. NVFP4 has a scale per tensor: tensor_value, or one FP32
+ * at `tensor`, which sili_quant() computes (amax / 6 / 448, 1 for zeros; more
+ * commands, and workspace) and sili_dequant() reads.
+ */
+struct sili_quant {
+	uint32_t size;
+	enum x1_scale_mode mode;
+	uint32_t rows, k;
+	enum x1_format plain_fmt, coded_fmt;
+	uint64_t plain, coded, scales;
+	uint64_t plain_stride, coded_stride, scale_stride;
+	float tensor_value; /* NVFP4: this, or */
+	uint64_t tensor;
+	uint64_t work; /* sili_quant_work_bytes() */
+	enum sili_prefetch prefetch;
+};
+int64_t sili_quant_work_bytes(const struct sili_quant *op);
+int sili_quant(struct sili_device *dev, const struct sili_quant *op, union x1_cmd *cmds,
+	       uint32_t max);
+int sili_dequant(struct sili_device *dev, const struct sili_quant *op, union x1_cmd *cmds,
+		 uint32_t max);
+
+/* ---- recurrent cells ----------------------------------------------------- */
+
+enum sili_cell_kind {
+	SILI_CELL_LSTM = 0,
+	SILI_CELL_GRU,
+};
+
+/*
+ * One step of a recurrent layer, dense rows:
+ * LSTM: i, f, g, o = x * Wx + h * Wh + biases (in this order, hidden rows each),
+ *       c_out = sigmoid(f) * c + sigmoid(i) * tanh(g), h_out = sigmoid(o) * tanh(c_out);
+ * GRU:  r = sigmoid(xr + hr), z = sigmoid(xz + hz), n = tanh(xn + r * hn),
+ *       h_out = n + z * (h - n).
+ *
+ * Weights are (4 or 3) * hidden rows of inputs (hidden); products as
+ * sili_gemm() has them with x_fmt, h_fmt on both sides and FP32 results, gates
+ * and c in FP32, h_out in h_fmt. The error beyond that of the products p is
+ * below 2^-21 * (1 + |c|) plus h_fmt's conversion.
+ */
+struct sili_cell {
+	uint32_t size;
+	enum sili_cell_kind kind;
+	uint32_t batch, inputs, hidden;
+	enum x1_format x_fmt, h_fmt;
+	uint64_t x, h, c; /* c: FP32, LSTM alone */
+	uint64_t x_weights, h_weights;
+	uint64_t x_bias, h_bias; /* FP32, or 0 */
+	uint64_t h_out, c_out;
+	uint64_t work; /* sili_cell_work_bytes() */
+	enum sili_prefetch prefetch;
+};
+int64_t sili_cell_work_bytes(const struct sili_cell *op);
+int sili_cell(struct sili_device *dev, const struct sili_cell *op, union x1_cmd *cmds,
+	      uint32_t max);
+
 #ifdef __cplusplus
 }
 #endif

@@ -155,79 +155,64 @@ static struct blocks blocks(enum x1_scale_mode mode, uint32_t rows, uint32_t k)
 			       sili_scale_row_bytes(mode, k)};
 }
 
-static float amax(const struct blocks *b, const float *src, uint32_t row, uint32_t col)
+/* Largest value of the whole tensor in NVFP4's terms: a NaN is above all. */
+static float tensor_scale(const float *src, size_t n, float max)
 {
-	float m = 0;
+	float all = x1_bits_f32(x1_vec_amax(src, n));
 
-	for (uint32_t r = row; r < row + b->high && r < b->rows; r++)
-		for (uint32_t c = col; c < col + b->block && c < b->k; c++)
-			if (fabsf(src[(size_t)r * b->k + c]) > m)
-				m = fabsf(src[(size_t)r * b->k + c]);
-	return m;
+	return all == 0 ? 1 : all / max / largest(X1_FMT_E4M3);
 }
 
-static float scale_get(const struct blocks *b, const void *scales, uint32_t row, uint32_t col)
+static uint8_t *scale_at(const struct blocks *b, void *scales, uint32_t row, uint32_t col)
 {
-	const uint8_t *p = (const uint8_t *)scales + row / b->high * b->row_bytes;
-	float f;
-
-	if (scale_size(b->mode) == 1)
-		return x1_decode(b->mode == X1_SCALE_MX32 ? X1_FMT_E8M0 : X1_FMT_E4M3,
-				 p[col / b->block]);
-	memcpy(&f, p + col / b->block * 4, 4);
-	return x1_flush(f);
+	return (uint8_t *)scales + row / b->high * b->row_bytes +
+	       col / b->block * scale_size(b->mode);
 }
 
-static void scale_put(const struct blocks *b, void *scales, uint32_t row, uint32_t col, float m,
-		      float max, float tensor)
+/* The scale of a block; returns what its elements are multiplied with. */
+static float quantise_block(const struct blocks *b, enum x1_format fmt, const float *src,
+			    uint32_t row, uint32_t col, float tensor, void *scales)
 {
-	uint8_t *p = (uint8_t *)scales + row / b->high * b->row_bytes;
-	float f = m > 0 ? m / max / tensor : 1;
-	int e, emax;
+	uint32_t n = b->k - col < b->block ? b->k - col : b->block, amax = 0, code;
+	float factor;
 
-	switch (b->mode) {
-	case X1_SCALE_MX32:
-		/* The exponent of amax less that of the largest value. */
-		frexpf(m > 0 ? m : 1, &e);
-		frexpf(m > 0 ? max : 1, &emax);
-		p[col / b->block] = (uint8_t)x1_encode(X1_FMT_E8M0, ldexpf(1, e - emax), true);
-		break;
-	case X1_SCALE_NV16:
-		p[col / b->block] = (uint8_t)x1_encode(X1_FMT_E4M3, f, true);
-		break;
-	default:
-		memcpy(p + col / b->block * 4, &f, 4);
-		break;
+	for (uint32_t r = row; r < row + b->high && r < b->rows; r++) {
+		for (uint32_t c = col; c < col + n; c++) {
+			float x = x1_flush(src[(size_t)r * b->k + c]);
+			uint32_t m = x1_vec_amax(&x, 1);
+
+			amax = m > amax ? m : amax;
+		}
 	}
+	factor = x1_quant_scale(b->mode, fmt, x1_bits_f32(amax), tensor, &code);
+	memcpy(scale_at(b, scales, row, col), &code, scale_size(b->mode));
+	return factor;
 }
 
 SILI_EXPORT int sili_quantise(enum x1_scale_mode mode, enum x1_format fmt, const float *src,
 			      uint32_t rows, uint32_t k, void *dst, void *scales, float *tensor)
 {
 	struct blocks b = blocks(mode, rows, k);
-	float max = largest(fmt), per_tensor = 1, *row;
+	float per_tensor = 1, *row, *factor;
+	uint32_t in_row;
 
 	if (!mode_ok(mode, fmt) || !rows || !k || (mode == X1_SCALE_NV16 && !tensor) ||
 	    (uint64_t)k * x1_format_bits(fmt) % 8)
 		return -EINVAL;
-	if (mode == X1_SCALE_NV16) {
-		float all = 0;
-
-		for (size_t i = 0; i < (size_t)rows * k; i++)
-			all = fabsf(src[i]) > all ? fabsf(src[i]) : all;
-		per_tensor = all > 0 ? all / max / largest(X1_FMT_E4M3) : 1;
-	}
-	row = malloc(k * sizeof(*row));
+	if (mode == X1_SCALE_NV16)
+		per_tensor = tensor_scale(src, (size_t)rows * k, largest(fmt));
+	in_row = (k + b.block - 1) / b.block;
+	row = malloc(((size_t)k + in_row) * sizeof(*row));
 	if (!row)
 		return -ENOMEM;
-	for (uint32_t r = 0; r < rows; r += b.high)
-		for (uint32_t c = 0; c < k; c += b.block)
-			scale_put(&b, scales, r, c, amax(&b, src, r, c), max, per_tensor);
+	factor = row + k;
 	for (uint32_t r = 0; r < rows; r++) {
+		for (uint32_t i = 0; i < in_row && r % b.high == 0; i++)
+			factor[i] = quantise_block(&b, fmt, src, r, i * b.block, per_tensor,
+						   scales);
 		for (uint32_t c = 0; c < k; c++) {
-			float s = scale_get(&b, scales, r, c) * per_tensor;
-
-			row[c] = s > 0 ? src[(size_t)r * k + c] / s : 0;
+			row[c] = x1_flush(src[(size_t)r * k + c]);
+			x1_vec_scale(&row[c], factor[c / b.block], 1);
 		}
 		x1_pack_f32(fmt, true, row, dst, (size_t)r * k, k);
 	}
@@ -246,8 +231,14 @@ SILI_EXPORT int sili_dequantise(enum x1_scale_mode mode, enum x1_format fmt, con
 	if (!mode_ok(mode, fmt) || !rows || !k)
 		return -EINVAL;
 	x1_unpack_f32(fmt, src, 0, dst, (size_t)rows * k);
-	for (uint32_t r = 0; r < rows; r++)
-		for (uint32_t c = 0; c < k; c++)
-			dst[(size_t)r * k + c] *= scale_get(&b, scales, r, c) * tensor;
+	for (uint32_t r = 0; r < rows; r++) {
+		for (uint32_t c = 0; c < k; c++) {
+			uint32_t code = 0;
+
+			memcpy(&code, scale_at(&b, (void *)scales, r, c), scale_size(mode));
+			x1_vec_scale(&dst[(size_t)r * k + c], x1_dequant_scale(mode, code, tensor),
+				     1);
+		}
+	}
 	return 0;
 }

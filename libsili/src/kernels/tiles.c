@@ -223,6 +223,11 @@ static uint64_t min_cols(const struct tiles *t)
 	return t->row_step > 1 ? MIN_COLS / 4 : MIN_COLS;
 }
 
+static uint32_t col_step(const struct tiles *t)
+{
+	return t->col_step > 64 ? t->col_step : 64;
+}
+
 static uint32_t max_rows(const struct tiles *t)
 {
 	return t->max_rows ? t->max_rows : X1_DMA_MAX_ROWS / 2;
@@ -239,10 +244,8 @@ static int choose(const struct sili_info *info, struct tiles *t)
 				     clamp(in_flight(info) / 2, 2 * MIN_TILE, MAX_TILE));
 	cols = t->fixed_cols ? sili_min64(t->fixed_cols, t->dim[0]) : t->dim[0];
 	if (!is_whole(t) && row * t->row_step > want) {
-		uint64_t step = t->col_step > 64 ? t->col_step : 64;
-
 		cols = clamp(want * cols / (row * t->row_step), min_cols(t), cols);
-		cols = sili_min64(sili_align(cols, step), t->dim[0]);
+		cols = sili_min64(sili_align(cols, col_step(t)), t->dim[0]);
 	}
 	for (t->tile_cols = (uint32_t)cols;;) {
 		row = moved(t, t->tile_cols);
@@ -271,7 +274,7 @@ static int choose(const struct sili_info *info, struct tiles *t)
 		if (t->out_stages > 1) {
 			t->stages = t->out_stages = 1;
 		} else if (!is_whole(t) && t->tile_cols > min_cols(t)) {
-			t->tile_cols = (uint32_t)sili_align(t->tile_cols / 2, 64);
+			t->tile_cols = (uint32_t)sili_align(t->tile_cols / 2, col_step(t));
 		} else {
 			return -E2BIG;
 		}

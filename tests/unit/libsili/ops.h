@@ -87,5 +87,6 @@ void ops_norm(void **state);
 void ops_map(void **state);
 void ops_shapes(void **state);
 void ops_route(void **state);
+void ops_quant(void **state);
 
 #endif /* SILI_TEST_OPS_H */

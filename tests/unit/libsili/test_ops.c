@@ -326,6 +326,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(ops_map),
 		cmocka_unit_test(ops_shapes),
 		cmocka_unit_test(ops_route),
+		cmocka_unit_test(ops_quant),
 	};
 
 	ops_measure = argc > 1 && !strcmp(argv[1], "measure");
