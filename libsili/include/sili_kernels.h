@@ -566,6 +566,25 @@ int sili_quant(struct sili_device *dev, const struct sili_quant *op, union x1_cm
 int sili_dequant(struct sili_device *dev, const struct sili_quant *op, union x1_cmd *cmds,
 		 uint32_t max);
 
+/*
+ * Structured sparsity of `rows` rows of k, bits as sili_sparse_compress(): of
+ * each group the largest magnitudes (of equal ones the first, a NaN before any
+ * number), in rows of sili_sparse_k() and of sili_sparse_meta_bytes(). FP32 and
+ * BF16 subnormals become zeros. Floating formats of 8 bits and more; -E2BIG:
+ * rows beyond what the scratchpad holds (at least 8,192 elements).
+ */
+struct sili_compress {
+	uint32_t size;
+	enum x1_sparsity sparsity;
+	uint32_t rows, k;
+	enum x1_format fmt;
+	uint64_t src, stored, meta;
+	uint64_t src_stride, stored_stride, meta_stride;
+	enum sili_prefetch prefetch;
+};
+int sili_compress(struct sili_device *dev, const struct sili_compress *op, union x1_cmd *cmds,
+		  uint32_t max);
+
 /* ---- recurrent cells ----------------------------------------------------- */
 
 enum sili_cell_kind {

@@ -34,9 +34,10 @@ static void pick(const float *v, uint32_t group, uint32_t kept, uint32_t *place)
 
 		for (uint32_t j = 0; j < group; j++) {
 			bool taken = i && place[0] == j;
+			float size = fabsf(x1_flush(v[j]));
 
 			/* A NaN is kept before any number. */
-			if (!taken && (best == group || fabsf(v[j]) > fabsf(v[best]) ||
+			if (!taken && (best == group || size > fabsf(x1_flush(v[best])) ||
 				       (isnan(v[j]) && !isnan(v[best]))))
 				best = j;
 		}

@@ -89,6 +89,57 @@ static void quant(enum x1_scale_mode mode, enum x1_format fmt, enum x1_format pl
 	free(scale);
 }
 
+/* ---- sparsity ---- */
+
+static int emit_compress(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
+			 enum sili_prefetch prefetch, union x1_cmd *cmds)
+{
+	struct sili_compress q = *(const struct sili_compress *)c->request;
+
+	q.src = dva[0];
+	q.stored = dva[1];
+	q.meta = dva[2];
+	q.prefetch = prefetch;
+	return sili_compress(dev, &q, cmds, OPS_CMDS);
+}
+
+static void compress(enum x1_sparsity sparsity, enum x1_format fmt, uint32_t rows, uint32_t k)
+{
+	static const char *const names[] = {"dense", "2:4", "1:4", "2:8", "1:8", "2:16"};
+	struct sili_compress q = {
+		.size = sizeof(q), .sparsity = sparsity, .rows = rows, .k = k, .fmt = fmt};
+	size_t n = (size_t)rows * k, kept = (size_t)rows * sili_sparse_k(sparsity, k);
+	size_t bytes = rows * sili_sparse_meta_bytes(sparsity, k);
+	float *x = malloc(n * sizeof(*x)), *stored = malloc(kept * sizeof(*stored));
+	uint8_t *want = malloc(sili_format_bytes(fmt, kept)), *meta = malloc(bytes);
+	struct ops_case c;
+
+	ops_case(&c, "compress", &q, emit_compress);
+	ops_random(&c, fmt, n, 4);
+	ops_output(&c, fmt, kept);
+	ops_output(&c, X1_FMT_INT8, bytes);
+	/* Equal ones of both signs, and a NaN. */
+	sili_to_f32(fmt, c.buf[0].host, x, n);
+	for (size_t i = 0; i < n; i += 3)
+		x[i] = i % 2 ? 1 : -1;
+	if (n > 50)
+		x[50] = NAN;
+	sili_from_f32(fmt, x, c.buf[0].host, n);
+	sili_to_f32(fmt, c.buf[0].host, x, n);
+	ops_what(&c, "%s %s", sili_format_name(fmt), names[sparsity]);
+	ops_shape(&c, "%u × %u", rows, k);
+	ops_run(&c);
+	assert_int_equal(sili_sparse_compress(sparsity, x, rows, k, stored, meta), 0);
+	sili_from_f32(fmt, stored, want, kept);
+	ops_expect_bytes(&c, 1, want);
+	ops_expect_bytes(&c, 2, meta);
+	ops_end(&c);
+	free(x);
+	free(stored);
+	free(want);
+	free(meta);
+}
+
 /* ---- cells ---- */
 
 enum {
@@ -219,6 +270,7 @@ static void cell(enum sili_cell_kind kind, uint32_t batch, uint32_t inputs, uint
 
 static void bad_requests(void)
 {
+	struct sili_compress s = {.size = sizeof(s), .sparsity = X1_SPARSE_2_4, .rows = 2, .k = 32};
 	struct sili_quant q = {.size = sizeof(q),
 			       .mode = X1_SCALE_MX32,
 			       .rows = 2,
@@ -241,6 +293,11 @@ static void bad_requests(void)
 	q.coded_fmt = X1_FMT_E2M1;
 	OPS_REFUSED(sili_quant, q, rows, 2, -EINVAL);
 	OPS_REFUSED(sili_quant, q, tensor, 4096, -EINVAL);
+	OPS_REFUSED(sili_compress, s, size, 0, -EINVAL);
+	OPS_REFUSED(sili_compress, s, sparsity, X1_SPARSE_NONE, -EINVAL);
+	OPS_REFUSED(sili_compress, s, k, 30, -EINVAL);
+	OPS_REFUSED(sili_compress, s, fmt, X1_FMT_E2M1, -EINVAL);
+	OPS_REFUSED(sili_compress, s, k, 1 << 18, -E2BIG);
 	OPS_REFUSED(sili_cell, r, c, 4096, -EINVAL);
 	r.kind = SILI_CELL_GRU;
 	OPS_REFUSED(sili_cell, r, work, 0, -EINVAL);
@@ -261,6 +318,8 @@ void ops_quant(void **state)
 		quant(X1_SCALE_F32_128X128, X1_FMT_E4M3, X1_FMT_BF16, 4096, 1024, false);
 		quant(X1_SCALE_MX32, X1_FMT_E4M3, X1_FMT_BF16, 4096, 1024, false);
 		quant(X1_SCALE_NV16, X1_FMT_E2M1, X1_FMT_BF16, 4096, 1024, true);
+		compress(X1_SPARSE_2_4, X1_FMT_E4M3, 4096, 1024);
+		compress(X1_SPARSE_2_16, X1_FMT_E4M3, 4096, 1024);
 		cell(SILI_CELL_LSTM, 64, 1024, 1024, X1_FMT_FP16);
 		cell(SILI_CELL_GRU, 64, 1024, 1024, X1_FMT_FP16);
 		return;
@@ -277,6 +336,12 @@ void ops_quant(void **state)
 			if (x1_format_bits(coded[f]) >= 8)
 				quant((enum x1_scale_mode)mode, coded[f], X1_FMT_FP32, 1, 1, false);
 		}
+	}
+	for (int s = X1_SPARSE_2_4; s <= X1_SPARSE_2_16; s++) {
+		compress((enum x1_sparsity)s, X1_FMT_FP32, 1, 16);
+		compress((enum x1_sparsity)s, X1_FMT_FP16, 77, 16 * 7);
+		compress((enum x1_sparsity)s, X1_FMT_E4M3, 9, 16 * 65);
+		compress((enum x1_sparsity)s, X1_FMT_BF16, 3, 8192);
 	}
 	cell(SILI_CELL_LSTM, 5, 24, 40, X1_FMT_FP16);
 	cell(SILI_CELL_LSTM, 1, 8, 3, X1_FMT_FP32);

@@ -194,7 +194,7 @@ static void run_on(struct ops_case *c, struct machine *m, enum sili_prefetch pre
 			moved += c->buf[i].bytes;
 		printf("@\t%s\t%s\t%s\t%d\t%llu\t%llu\t%llu\t%llu\n", c->op, c->what, c->shape,
 		       prefetch, (unsigned long long)perf.cycles,
-		       (unsigned long long)(moved / info.hbm_bw + 600), (unsigned long long)moved,
+		       (unsigned long long)info.hbm_bw, (unsigned long long)moved,
 		       (unsigned long long)(perf.bytes_hbm_read + perf.bytes_hbm_write));
 	} else if (sili_run(m->queue, cmds, (uint32_t)n)) {
 		fail_msg("%s %s %s: %s on %s, prefetch %d", c->op, c->what, c->shape,
