@@ -475,6 +475,29 @@ int sili_concat(struct sili_device *dev, const struct sili_parts *op, union x1_c
 int sili_split(struct sili_device *dev, const struct sili_parts *op, union x1_cmd *cmds,
 	       uint32_t max);
 
+/*
+ * Images of batch x height x width x channels to other sizes. Nearest: row
+ * floor(i * from / to); linear: at (i + 0.5) * from / to - 0.5, clamped to the
+ * image (bilinear); with align_corners at i * (from - 1) / (to - 1), nearest
+ * rounds that half up. Height first, then width, with an FP32 image between
+ * (linear): each is a + (b - a) * part, every operation rounded, the part to
+ * FP32 too. The error is below 2^-21 of the largest of the four pixels, plus
+ * the conversion; nearest moves bits where formats are equal. Two commands.
+ */
+struct sili_resize {
+	uint32_t size;
+	uint32_t batch, height, width, channels;
+	uint32_t out_height, out_width; /* up to 2^20 */
+	bool linear, align_corners;
+	enum x1_format src_fmt, dst_fmt;
+	uint64_t src, dst;
+	uint64_t work; /* sili_resize_work_bytes() */
+	enum sili_prefetch prefetch;
+};
+int64_t sili_resize_work_bytes(const struct sili_resize *op);
+int sili_resize(struct sili_device *dev, const struct sili_resize *op, union x1_cmd *cmds,
+		uint32_t max);
+
 /* ---- choice -------------------------------------------------------------- */
 
 /*

@@ -138,12 +138,12 @@ static bool stays(const struct tiles *t, const struct tile_operand *o)
 /* Lay out the scratchpad for tiles of this size; returns what they need. */
 static uint64_t place(struct tiles *t, uint64_t cols, uint64_t rows)
 {
-	uint64_t fixed = 0, index = 0;
+	uint64_t fixed = 0, index;
 	bool stream = false;
 
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++)
 		stream |= t->op[i].use == TILE_IN && !stays(t, &t->op[i]);
-	t->in_bytes = t->out_bytes = 0;
+	t->in_bytes = t->out_bytes = t->index_bytes = 0;
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++) {
 		struct tile_operand *o = &t->op[i];
 		uint64_t bytes = sili_align(tile_bytes(o, cols, rows), 64);
@@ -154,17 +154,17 @@ static uint64_t place(struct tiles *t, uint64_t cols, uint64_t rows)
 		o->pitch = sili_fmt_bytes(o->fmt, o->turned ? rows : cols_of(o, cols));
 		/* Something has to tell VECTOR of each tile's data. */
 		o->resident = o->use == TILE_IN && stream && stays(t, o);
-		if (o->use == TILE_INDEX) {
-			index = 2 * sili_align(rows * 4, 64);
-			continue;
-		}
-		if (o->use == TILE_OUT)
+		if (o->use == TILE_INDEX)
+			sum = &t->index_bytes;
+		else if (o->use == TILE_OUT)
 			sum = &t->out_bytes;
 		else if (o->use == TILE_IN && !o->resident)
 			sum = &t->in_bytes;
 		o->at = *sum;
 		*sum += bytes;
 	}
+	/* Row numbers have two stages of their own. */
+	index = 2 * t->index_bytes;
 	t->out_at = t->stages * t->in_bytes;
 	t->index_at = t->out_at + t->out_stages * t->out_bytes;
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++) {
@@ -699,7 +699,8 @@ static void emit_load(struct tiles *t, uint32_t id, uint8_t wait0, uint8_t wait1
 	if (o->bound[0] && !o->index)
 		emit_bounds(t, o, &d);
 	sili_prog_sems(t->p, wait0, wait1, sig, 0);
-	sili_prog_engine(t->p, X1_OP_LOAD, tile_at((uint8_t)id), R_ADDR, o->index ? R_IDX : 0, &d);
+	sili_prog_engine(t->p, X1_OP_LOAD, tile_at((uint8_t)id), R_ADDR,
+			 o->index ? tile_at(o->index) : 0, &d);
 }
 
 static void emit_store(struct tiles *t, uint32_t id, uint8_t wait, uint8_t sig0, uint8_t sig1)
@@ -723,13 +724,13 @@ static void emit_store(struct tiles *t, uint32_t id, uint8_t wait, uint8_t sig0,
 
 /* ---- the walk ---- */
 
-/* The row numbers that LOAD gathers by, or 0. */
-static uint8_t load_index(const struct tiles *t)
+/* Does LOAD gather by row numbers? */
+static bool gathers(const struct tiles *t)
 {
-	for (uint8_t i = 1; i <= TILE_OPERANDS; i++)
+	for (uint32_t i = 1; i <= TILE_OPERANDS; i++)
 		if (t->op[i].use == TILE_INDEX)
-			return i;
-	return 0;
+			return true;
+	return false;
 }
 
 static bool streams(const struct tiles *t, uint32_t id)
@@ -804,41 +805,47 @@ static void emit_where(struct tiles *t)
 }
 
 /* Row numbers of the tile at R_NEXT, if it is one of ours, into the other stage. */
-static void emit_index(struct tiles *t, uint8_t id)
+static void emit_index(struct tiles *t)
 {
-	int64_t half = (int64_t)sili_align(t->tile_rows * 4ull, 64);
-	uint32_t past = sili_prog_label(t->p);
+	uint32_t past = sili_prog_label(t->p), last = 0;
 	struct x1_desc d = {0};
 
+	for (uint32_t i = 1; i <= TILE_OPERANDS; i++)
+		if (t->op[i].use == TILE_INDEX)
+			last = i;
 	sili_prog_branch(t->p, X1_OP_BGE, R_NEXT, R_END, past);
-	alui(t, X1_OP_REMU, R_T2, R_NEXT, (int64_t)row_slots(t));
+	/* Numbers go with rows alone: they are the same for what lies around. */
+	alui(t, X1_OP_REMU, R_T2, R_NEXT, (int64_t)t->dim[1]);
 	emit_tile_rows(t, R_LEFT, R_T2, R_NEXT);
-	alui(t, X1_OP_MUL, R_T0, R_T2, 4);
-	alu(t, X1_OP_ADD, R_ADDR, (uint8_t)(R_ARG + id - 1), R_T0);
-	alui(t, X1_OP_XOR, R_T1, R_IDX, half);
-	alui(t, X1_OP_ADD, R_T1, R_T1, (int64_t)t->index_at);
-	alui(t, X1_OP_SHL, R_T0, R_LEFT, 2);
+	alui(t, X1_OP_SHL, R_T2, R_T2, 2);
+	alui(t, X1_OP_SHL, R_LEFT, R_LEFT, 2);
 	sili_desc_set(&d, X1_DMA_CTRL, X1_DMA_CTRL_NDIM(1) | X1_DMA_CTRL_ESIZE(0));
-	sili_desc_reg(&d, X1_DMA_COUNT0, R_T0);
-	sili_prog_sems(t->p, 0, 0, X1_SEM(SEM_INDEX), 0);
-	sili_prog_engine(t->p, X1_OP_LOAD, R_T1, R_ADDR, 0, &d);
+	sili_desc_reg(&d, X1_DMA_COUNT0, R_LEFT);
+	for (uint32_t i = 1; i <= last; i++) {
+		if (t->op[i].use != TILE_INDEX)
+			continue;
+		alu(t, X1_OP_ADD, R_ADDR, (uint8_t)(R_ARG + i - 1), R_T2);
+		alui(t, X1_OP_XOR, R_T1, R_IDX, (int64_t)t->index_bytes);
+		alui(t, X1_OP_ADD, R_T1, R_T1, (int64_t)(t->index_at + t->op[i].at));
+		sili_prog_sems(t->p, 0, 0, i == last ? X1_SEM(SEM_INDEX) : 0, 0);
+		sili_prog_engine(t->p, X1_OP_LOAD, R_T1, R_ADDR, 0, &d);
+	}
 	sili_prog_place(t->p, past);
 }
 
 static void emit_loads(struct tiles *t)
 {
-	uint8_t wait = X1_SEM(SEM_FREE), index = load_index(t), table = X1_SEM(SEM_INDEX);
+	uint8_t wait = X1_SEM(SEM_FREE), table = X1_SEM(SEM_INDEX);
 	uint32_t last = 0;
 
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++) {
+		if (t->op[i].use == TILE_INDEX)
+			alui(t, X1_OP_ADD, tile_at((uint8_t)i), R_IDX,
+			     (int64_t)(t->index_at + t->op[i].at));
 		if (!streams(t, i))
 			continue;
 		last = i;
 		alui(t, X1_OP_ADD, tile_at((uint8_t)i), R_IN, (int64_t)t->op[i].at);
-	}
-	if (index) {
-		alui(t, X1_OP_ADD, R_IDX, R_IDX, (int64_t)t->index_at);
-		alui(t, X1_OP_ADD, tile_at(index), R_IDX, 0);
 	}
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++) {
 		bool gathers = t->op[i].index != 0;
@@ -850,8 +857,6 @@ static void emit_loads(struct tiles *t)
 		if (gathers)
 			table = 0;
 	}
-	if (index)
-		alui(t, X1_OP_SUB, R_IDX, R_IDX, (int64_t)t->index_at);
 }
 
 static void emit_stores(struct tiles *t)
@@ -922,7 +927,7 @@ static void emit_residents(struct tiles *t)
 static struct sili_prog *generate(struct tiles *t)
 {
 	uint32_t loop, end;
-	uint8_t index = load_index(t);
+	bool index = gathers(t);
 
 	t->p = sili_prog_new();
 	if (!t->p)
@@ -941,8 +946,8 @@ static struct sili_prog *generate(struct tiles *t)
 	}
 	if (index) {
 		alui(t, X1_OP_ADD, R_NEXT, R_SLOT, 0);
-		emit_index(t, index);
-		alui(t, X1_OP_XOR, R_IDX, R_IDX, (int64_t)sili_align(t->tile_rows * 4ull, 64));
+		emit_index(t);
+		alui(t, X1_OP_XOR, R_IDX, R_IDX, (int64_t)t->index_bytes);
 	}
 	sili_prog_place(t->p, loop);
 	sili_prog_branch(t->p, X1_OP_BGE, R_SLOT, R_END, end);
@@ -951,7 +956,7 @@ static struct sili_prog *generate(struct tiles *t)
 	alui(t, X1_OP_DIVU, R_NEXT, R_NEXT, t->row_step);
 	alu(t, X1_OP_ADD, R_NEXT, R_NEXT, R_SLOT);
 	if (index)
-		emit_index(t, index);
+		emit_index(t);
 	emit_loads(t);
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++)
 		if (t->op[i].use == TILE_OUT && !t->op[i].from)
@@ -962,7 +967,7 @@ static struct sili_prog *generate(struct tiles *t)
 	emit_turn(t, R_IN, 0, t->in_bytes, t->stages);
 	emit_turn(t, R_OUT, t->out_at, t->out_bytes, t->out_stages);
 	if (index)
-		alui(t, X1_OP_XOR, R_IDX, R_IDX, (int64_t)sili_align(t->tile_rows * 4ull, 64));
+		alui(t, X1_OP_XOR, R_IDX, R_IDX, (int64_t)t->index_bytes);
 	alui(t, X1_OP_ADD, R_SLOT, R_NEXT, 0);
 	sili_prog_branch(t->p, X1_OP_JMP, 0, 0, loop);
 	sili_prog_place(t->p, end);

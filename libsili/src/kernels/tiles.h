@@ -88,7 +88,7 @@ struct tiles {
 	/* chosen */
 	uint32_t tile_cols, tile_rows, col_blocks, stages, out_stages, grid;
 	uint64_t slots; /* rows (steps of rows) of all column blocks */
-	uint64_t in_bytes, out_bytes, out_at, index_at;
+	uint64_t in_bytes, out_bytes, index_bytes, out_at, index_at;
 	/* while a program is made */
 	struct sili_prog *p;
 	uint32_t steps, step; /* VECTOR instructions of a body, and done */

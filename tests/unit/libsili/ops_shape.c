@@ -198,8 +198,101 @@ static void parts(bool split, enum x1_format fmt, const uint32_t dim[4], uint32_
 	ops_end(&c);
 }
 
+/* ---- resize ---- */
+
+static int emit_resize(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
+		       enum sili_prefetch prefetch, union x1_cmd *cmds)
+{
+	struct sili_resize r = *(const struct sili_resize *)c->request;
+
+	r.src = dva[0];
+	r.dst = dva[1];
+	r.work = dva[2];
+	r.prefetch = prefetch;
+	return sili_resize(dev, &r, cmds, OPS_CMDS);
+}
+
+/* Where result i lies in the source. */
+static double source_of(const struct sili_resize *r, uint32_t i, uint32_t from, uint32_t to)
+{
+	double at = r->align_corners ? to > 1 ? i * (from - 1.0) / (to - 1) : 0
+		    : r->linear      ? (i + 0.5) * from / to - 0.5
+				     : (double)i * from / to;
+
+	if (!r->linear)
+		at = floor(r->align_corners ? at + 0.5 : at);
+	return fmin(fmax(at, 0), from - 1);
+}
+
+static void resize(bool linear, bool corners, uint32_t batch, uint32_t h, uint32_t w, uint32_t ch,
+		   uint32_t oh, uint32_t ow, enum x1_format src, enum x1_format dst)
+{
+	struct sili_resize r = {.size = sizeof(r),
+				.batch = batch,
+				.height = h,
+				.width = w,
+				.channels = ch,
+				.out_height = oh,
+				.out_width = ow,
+				.linear = linear,
+				.align_corners = corners,
+				.src_fmt = src,
+				.dst_fmt = dst};
+	size_t n = (size_t)batch * oh * ow * ch, i = 0;
+	double *want = malloc(n * sizeof(*want)), *tol = calloc(n, sizeof(*tol));
+	struct ops_case c;
+
+	ops_case(&c, linear ? "resize, bilinear" : "resize, nearest", &r, emit_resize);
+	ops_random(&c, src, (size_t)batch * h * w * ch, 4);
+	ops_output(&c, dst, n);
+	c.work_bytes = (uint64_t)sili_resize_work_bytes(&r);
+	ops_what(&c, "%s → %s%s", sili_format_name(src), sili_format_name(dst),
+		 corners ? ", corners" : "");
+	ops_shape(&c, "%u × %u × %u × %u to %u × %u", batch, h, w, ch, oh, ow);
+	ops_run(&c);
+	for (uint32_t b = 0; b < batch; b++)
+		for (uint32_t y = 0; y < oh; y++)
+			for (uint32_t x = 0; x < ow; x++)
+				for (uint32_t k = 0; k < ch; k++, i++) {
+					double sy = source_of(&r, y, h, oh),
+					       sx = source_of(&r, x, w, ow);
+
+					want[i] = 0;
+					for (uint32_t q = 0; q < 4; q++) {
+						double py = floor(sy) + q / 2,
+						       px = floor(sx) + q % 2, v;
+						double share = (q / 2 ? sy - floor(sy)
+								      : 1 - sy + floor(sy)) *
+							       (q % 2 ? sx - floor(sx)
+								      : 1 - sx + floor(sx));
+
+						py = fmin(py, h - 1);
+						px = fmin(px, w - 1);
+						v = ops_get(&c, 0,
+							    (((size_t)b * h + (size_t)py) * w +
+							     (size_t)px) * ch +
+								    k);
+						want[i] += share * v;
+						if (linear)
+							tol[i] = fmax(tol[i], 0x1p-21 * fabs(v));
+					}
+				}
+	ops_expect(&c, 1, want, tol);
+	ops_end(&c);
+	free(want);
+	free(tol);
+}
+
 static void bad_requests(void)
 {
+	struct sili_resize r = {.size = sizeof(r),
+				.batch = 1,
+				.height = 4,
+				.width = 4,
+				.channels = 1,
+				.out_height = 2,
+				.out_width = 2,
+				.work = 4096};
 	struct sili_permute p = {.size = sizeof(p), .dim = {4, 4, 1, 1}, .axis = {1, 0, 2, 3}};
 	struct sili_pad d = {.size = sizeof(d), .dim = {4, 4, 1, 1}};
 	const uint32_t extent[2] = {1, 2};
@@ -223,6 +316,11 @@ static void bad_requests(void)
 	OPS_REFUSED(sili_pad, d, dim[0], 0, -EINVAL);
 	OPS_REFUSED(sili_pad, d, before[0], UINT32_MAX, -E2BIG);
 	OPS_REFUSED(sili_pad, d, fmt, X1_FMT_E2M1, -EINVAL);
+	OPS_REFUSED(sili_resize, r, size, 0, -EINVAL);
+	OPS_REFUSED(sili_resize, r, out_width, 0, -EINVAL);
+	OPS_REFUSED(sili_resize, r, out_width, 1u << 21, -EINVAL);
+	OPS_REFUSED(sili_resize, r, work, 0, -EINVAL);
+	OPS_REFUSED(sili_resize, r, dst_fmt, X1_FMT_E2M1, -EINVAL);
 	OPS_REFUSED(sili_concat, a, num, 0, -EINVAL);
 	OPS_REFUSED(sili_concat, a, axis, 4, -EINVAL);
 	OPS_REFUSED(sili_split, a, dim[0], 0, -EINVAL);
@@ -249,9 +347,19 @@ void ops_shapes(void **state)
 		permute(X1_FMT_FP16, image, "0213");
 		pad(X1_FMT_FP16, (const uint32_t[4]){64, 112, 112, 8}, small, small, 0);
 		parts(false, X1_FMT_FP16, (const uint32_t[4]){512, 1, 512, 1}, 1);
+		resize(true, false, 4, 56, 56, 128, 112, 112, X1_FMT_FP16, X1_FMT_FP16);
+		resize(false, false, 4, 56, 56, 128, 112, 112, X1_FMT_FP16, X1_FMT_FP16);
 		return;
 	}
 	bad_requests();
+	for (int mode = 0; mode < 4; mode++) {
+		bool linear = mode & 1, corners = mode & 2;
+
+		resize(linear, corners, 2, 7, 9, 16, 14, 21, X1_FMT_FP16, X1_FMT_FP16);
+		resize(linear, corners, 1, 33, 20, 3, 12, 50, X1_FMT_FP32, X1_FMT_E4M3);
+		resize(linear, corners, 3, 1, 5, 8, 4, 1, X1_FMT_E2M1, X1_FMT_FP32);
+		resize(linear, corners, 1, 1, 1, 1, 1, 1, X1_FMT_BF16, X1_FMT_BF16);
+	}
 	for (size_t f = 0; f < 5; f++) {
 		bool bytes = x1_format_bits(fmts[f]) >= 8;
 
