@@ -3,8 +3,8 @@
  * SiliFlow X1 accelerator driver: shared structures.
  *
  * Lock order: queue->submit_lock > hwq_lock > vm_lock > vm->lock >
- * rebind_lock > dma_resv > pinned_lock, vm->table_lock > mbox_lock, inval_lock,
- * pt_lock > hwq->lock.
+ * rebind_lock > mmap_lock > dma_resv > pinned_lock, vm->user_lock > vm->table_lock >
+ * mbox_lock, inval_lock, pt_lock > hwq->lock.
  */
 #ifndef _SILIFLOW_H_
 #define _SILIFLOW_H_
@@ -73,6 +73,7 @@ struct drm_printer;
 struct sili_copy;
 struct sili_device;
 struct sili_queue;
+struct sili_user;
 
 /*
  * Jobs in a ring, two entries each: those submitted straight into it, and those
@@ -270,6 +271,8 @@ struct sili_bo {
 	bool cpu_used;
 	/** @shared: a dma-buf: its reservation gets the fences of jobs */
 	bool shared;
+	/** @user: memory of a process, or NULL */
+	struct sili_user *user;
 	/** @pinned_link: in sdev->pinned */
 	struct list_head pinned_link;
 };
@@ -288,13 +291,19 @@ struct sili_vm {
 	struct drm_sched_entity binds;
 	/** @last_bind: fence of the last asynchronous one, or NULL */
 	struct dma_fence *last_bind;
+	/** @user_lock: memory of processes and what changes its mappings; as @table_lock */
+	struct mutex user_lock;
 	/**
-	 * @table_lock: page tables, @evicted, and the start of jobs; fences and
+	 * @table_lock: page tables, @evicted, @revoked, and the start of jobs; fences and
 	 * reclaim wait for it, so nothing allocates under it
 	 */
 	struct mutex table_lock;
-	/** @evicted: buffers (sili_vm_bo) whose mappings have to be written again */
+	/**
+	 * @evicted, @revoked: buffers, and memory of processes (sili_vm_bo), whose
+	 * mappings have to be written again
+	 */
 	struct list_head evicted;
+	struct list_head revoked;
 	/** @shared: dma-bufs (sili_vm_bo); @shared_gen changes with the list */
 	struct list_head shared;
 	u32 num_shared;
@@ -313,7 +322,7 @@ struct sili_vm {
 /** struct sili_vm_bo - buffer in a VM */
 struct sili_vm_bo {
 	struct drm_gpuvm_bo base;
-	/** @evict_link: in vm->evicted, under vm->table_lock */
+	/** @evict_link: in vm->evicted or vm->revoked, under vm->table_lock */
 	struct list_head evict_link;
 	/** @shared_link: in vm->shared, likewise */
 	struct list_head shared_link;
@@ -498,7 +507,8 @@ void sili_pte_set(struct sili_device *sdev, u64 table, u32 index, u64 val);
 /* siliflow_ttm.c */
 int sili_ttm_init(struct sili_device *sdev);
 void sili_ttm_unplug(struct sili_device *sdev);
-int sili_ttm_alloc(struct sili_bo *bo, u64 size, struct sg_table *sg, struct dma_resv *resv);
+int sili_ttm_alloc(struct sili_bo *bo, u64 size, enum ttm_bo_type type, struct sg_table *sg,
+		   struct dma_resv *resv);
 vm_fault_t sili_ttm_fault(struct vm_fault *vmf);
 int sili_ttm_evict_hbm(struct sili_device *sdev);
 int sili_ttm_validate(struct sili_bo *bo);
@@ -523,8 +533,8 @@ int sili_copy_clear(struct sili_device *sdev, struct ttm_resource *res);
 int sili_copy_move(struct sili_bo *bo, struct ttm_resource *dst);
 
 /* siliflow_bo.c */
-struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags, struct sg_table *sg,
-			       struct dma_resv *resv);
+struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags,
+			       enum ttm_bo_type type, struct sg_table *sg, struct dma_resv *resv);
 int sili_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);
 int sili_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file);
 int sili_ioctl_bo_info(struct drm_device *drm, void *data, struct drm_file *file);
@@ -570,6 +580,8 @@ void sili_bind_module_exit(void);
 /* siliflow_evict.c */
 int sili_evict_mappings(struct sili_bo *bo, struct ttm_operation_ctx *ctx);
 bool sili_evict_spared(struct sili_bo *bo);
+void sili_vm_bo_clear(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo);
+struct drm_gpuvm_bo *sili_vm_bo_first(struct sili_vm *vm, struct list_head *list);
 int sili_vm_restore(struct sili_vm *vm, struct drm_gem_object *gem);
 int sili_vm_begin_jobs(struct sili_vm *vm, struct sili_vm_jobs *jobs);
 void sili_vm_add_fence(struct sili_vm *vm, struct sili_vm_jobs *jobs, struct dma_fence *fence);
@@ -627,6 +639,8 @@ void sili_wedged(struct sili_device *sdev, const char *recovery);
 /* siliflow_gate.c */
 int sili_gate_enter(struct sili_device *sdev, bool interruptible);
 void sili_gate_exit(struct sili_device *sdev);
+atomic_t *sili_gate_join(struct sili_device *sdev);
+void sili_gate_leave(struct sili_device *sdev, atomic_t *count);
 bool sili_fault_enter(struct sili_device *sdev);
 void sili_fault_exit(struct sili_device *sdev);
 void sili_freeze(struct sili_device *sdev);

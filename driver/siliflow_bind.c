@@ -14,6 +14,7 @@
  * Writing the tables is part of signalling a fence: nothing there allocates, or
  * takes a lock under which somebody does.
  */
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include <drm/drm_managed.h>
@@ -21,6 +22,7 @@
 #include "siliflow.h"
 #include "siliflow_sync.h"
 #include "siliflow_trace.h"
+#include "siliflow_user.h"
 
 /* Mappings that an operation can make: the new one and what is left of old ones. */
 #define SILI_VAS_PER_OP		3
@@ -34,7 +36,9 @@ static struct workqueue_struct *sili_bind_free_wq;
 struct sili_bind_op {
 	struct drm_siliflow_bind_op args;
 	struct drm_gem_object *gem;
+	u64 offset;			/* into @gem */
 	struct drm_gpuvm_bo *vm_bo;
+	struct sili_user_pages pages;	/* of a process's memory */
 };
 
 /* A bind on its way. */
@@ -46,8 +50,10 @@ struct sili_bind {
 	struct sili_bind_op *ops;
 	u32 num_ops;
 	bool async;
+	bool job_ready;			/* @base is to be cleaned up */
 	struct sili_pt_update up;
 	struct list_head spare;		/* sili_va */
+	u32 num_spare;
 	struct list_head dead;		/* sili_va, freed after INVALIDATE */
 	struct drm_gpuvm_bo *vm_bo;	/* of the operation that is being done */
 	u64 flags;			/* likewise */
@@ -112,7 +118,37 @@ int sili_bind_step_unmap(struct drm_gpuva_op *op, void *priv)
 
 /* ---- what the user asks for ---- */
 
-static int sili_bind_check(struct drm_file *file, struct sili_bind_op *op)
+static int sili_bind_check_map(struct drm_file *file, struct sili_bind_op *op)
+{
+	const struct drm_siliflow_bind_op *a = &op->args;
+	u64 end;
+
+	if (a->flags & ~SILIFLOW_BIND_FLAGS)
+		return -EINVAL;
+	op->gem = drm_gem_object_lookup(file, a->handle);
+	if (!op->gem)
+		return -ENOENT;
+	op->offset = a->bo_offset;
+	if (check_add_overflow(a->bo_offset, a->range, &end) || end > op->gem->size)
+		return -EINVAL;
+	return 0;
+}
+
+static int sili_bind_check_user(struct sili_vm *vm, struct sili_bind_op *op)
+{
+	const struct drm_siliflow_bind_op *a = &op->args;
+	struct drm_gem_object *gem;
+
+	if (a->flags & ~SILIFLOW_BIND_FLAGS || a->handle)
+		return -EINVAL;
+	gem = sili_user_create(vm, a->bo_offset, a->range, !(a->flags & SILIFLOW_BIND_READONLY));
+	if (IS_ERR(gem))
+		return PTR_ERR(gem);
+	op->gem = gem;
+	return 0;
+}
+
+static int sili_bind_check(struct drm_file *file, struct sili_vm *vm, struct sili_bind_op *op)
 {
 	const struct drm_siliflow_bind_op *a = &op->args;
 	u64 end;
@@ -125,18 +161,12 @@ static int sili_bind_check(struct drm_file *file, struct sili_bind_op *op)
 	case DRM_SILIFLOW_BIND_UNMAP:
 		return a->flags || a->handle || a->bo_offset ? -EINVAL : 0;
 	case DRM_SILIFLOW_BIND_MAP:
-		break;
+		return sili_bind_check_map(file, op);
+	case DRM_SILIFLOW_BIND_MAP_USER:
+		return sili_bind_check_user(vm, op);
 	default:
 		return -EINVAL;
 	}
-	if (a->flags & ~SILIFLOW_BIND_FLAGS)
-		return -EINVAL;
-	op->gem = drm_gem_object_lookup(file, a->handle);
-	if (!op->gem)
-		return -ENOENT;
-	if (check_add_overflow(a->bo_offset, a->range, &end) || end > op->gem->size)
-		return -EINVAL;
-	return 0;
 }
 
 /* Copy the operations from the user and check them. */
@@ -158,7 +188,7 @@ static int sili_bind_copy(struct drm_file *file, struct sili_bind *bind,
 		if (ret == -E2BIG)
 			ret = -EINVAL;
 		if (!ret)
-			ret = sili_bind_check(file, &bind->ops[i]);
+			ret = sili_bind_check(file, bind->vm, &bind->ops[i]);
 	}
 	if (ret)
 		return ret;
@@ -194,11 +224,28 @@ static void sili_vm_bo_drop(struct drm_gpuvm_bo *vm_bo)
 	drm_gem_object_put(gem);
 }
 
+static void sili_bind_op_free(struct sili_bind_op *op)
+{
+	sili_vm_bo_drop(op->vm_bo);
+	sili_user_put_pages(&op->pages);
+	if (!op->gem)
+		return;
+	/* Where the VM has it now it goes on. */
+	if (!op->vm_bo) {
+		dma_resv_lock(op->gem->resv, NULL);
+		sili_user_stop(gem_to_sili_bo(op->gem));
+		dma_resv_unlock(op->gem->resv);
+	}
+	drm_gem_object_put(op->gem);
+}
+
 static void sili_bind_free(struct sili_bind *bind)
 {
 	struct sili_va *va, *next;
 	u32 i;
 
+	if (bind->job_ready)
+		drm_sched_job_cleanup(&bind->base);
 	list_for_each_entry_safe(va, next, &bind->dead, link) {
 		sili_vm_bo_drop(va->vm_bo);
 		kfree(va);
@@ -206,10 +253,8 @@ static void sili_bind_free(struct sili_bind *bind)
 	list_for_each_entry_safe(va, next, &bind->spare, link)
 		kfree(va);
 	sili_pt_finish(bind->vm->sdev, &bind->up);
-	for (i = 0; i < bind->num_ops; i++) {
-		sili_vm_bo_drop(bind->ops[i].vm_bo);
-		drm_gem_object_put(bind->ops[i].gem);
-	}
+	for (i = 0; i < bind->num_ops; i++)
+		sili_bind_op_free(&bind->ops[i]);
 	kvfree(bind->ops);
 	sili_syncs_free(&bind->syncs);
 	sili_vm_put(bind->vm);
@@ -259,16 +304,21 @@ static int sili_bind_lock(struct sili_bind *bind, struct drm_exec *exec)
 
 static int sili_bind_place(struct sili_bind *bind, struct sili_bind_op *op)
 {
-	struct drm_gpuvm_bo *vm_bo = drm_gpuvm_bo_obtain(&bind->vm->base, op->gem);
+	struct drm_gpuvm_bo *vm_bo;
 	int ret;
 
-	if (IS_ERR(vm_bo))
-		return PTR_ERR(vm_bo);
-	op->vm_bo = vm_bo;
-	sili_shared_link(bind->vm, vm_bo);
+	if (!op->vm_bo) {
+		vm_bo = drm_gpuvm_bo_obtain(&bind->vm->base, op->gem);
+		if (IS_ERR(vm_bo))
+			return PTR_ERR(vm_bo);
+		op->vm_bo = vm_bo;
+	}
+	sili_shared_link(bind->vm, op->vm_bo);
 	ret = sili_ttm_validate(gem_to_sili_bo(op->gem));
 	/* What is evicted has no entries, so this one's cannot be its first. */
-	return ret ? ret : sili_vm_restore(bind->vm, op->gem);
+	if (!ret && !gem_to_sili_bo(op->gem)->user)
+		ret = sili_vm_restore(bind->vm, op->gem);
+	return ret;
 }
 
 static int sili_bind_prepare_tables(struct sili_bind *bind)
@@ -288,17 +338,17 @@ static int sili_bind_prepare_tables(struct sili_bind *bind)
 		ret = sili_bind_place(bind, op);
 		if (ret)
 			return ret;
-		sili_pt_need(gem_to_sili_bo(op->gem), op->args.addr, op->args.range,
-			     op->args.bo_offset, &spare, &dead);
+		sili_pt_need(gem_to_sili_bo(op->gem), op->args.addr, op->args.range, op->offset,
+			     &spare, &dead);
 	}
+	/* Of a try before. */
+	sili_pt_finish(bind->vm->sdev, &bind->up);
 	return sili_pt_prepare(bind->vm->sdev, &bind->up, spare, dead);
 }
 
 static int sili_bind_prepare_vas(struct sili_bind *bind)
 {
-	u32 i;
-
-	for (i = 0; i < bind->num_ops * SILI_VAS_PER_OP; i++) {
+	for (; bind->num_spare < bind->num_ops * SILI_VAS_PER_OP; bind->num_spare++) {
 		struct sili_va *va = kzalloc(sizeof(*va), GFP_KERNEL_ACCOUNT);
 
 		if (!va)
@@ -321,16 +371,16 @@ static int sili_bind_prepare_job(struct sili_bind *bind, struct drm_exec *exec,
 		if (ret)
 			return ret;
 	}
+	if (bind->job_ready)
+		return 0;
 	ret = drm_sched_job_init(&bind->base, &bind->vm->binds, 1, file);
 	if (ret)
 		return ret;
-	ret = sili_syncs_depend(&bind->syncs, &bind->base);
-	if (ret)
-		drm_sched_job_cleanup(&bind->base);
-	return ret;
+	bind->job_ready = true;
+	return sili_syncs_depend(&bind->syncs, &bind->base);
 }
 
-/* Take all that the operations need; vm->lock and the buffers held. */
+/* Take all that the operations need; vm->lock and the buffers held. May be tried again. */
 static int sili_bind_prepare(struct sili_bind *bind, struct drm_exec *exec, struct drm_file *file)
 {
 	int ret;
@@ -340,6 +390,40 @@ static int sili_bind_prepare(struct sili_bind *bind, struct drm_exec *exec, stru
 		ret = sili_bind_prepare_vas(bind);
 	if (!ret && bind->async)
 		ret = sili_bind_prepare_job(bind, exec, file);
+	return ret;
+}
+
+/* What processes have now, and have to get back before something of it is replaced. */
+static int sili_bind_get_user(struct sili_bind *bind)
+{
+	int ret = 0;
+	u32 i;
+
+	if (bind->async)
+		ret = sili_user_restore(bind->vm);
+	for (i = 0; i < bind->num_ops && !ret; i++) {
+		struct sili_bind_op *op = &bind->ops[i];
+		struct sili_user *user = op->gem ? gem_to_sili_bo(op->gem)->user : NULL;
+
+		if (user)
+			ret = sili_user_get_pages(user, &op->pages);
+	}
+	return ret;
+}
+
+/* Is it still so? user_lock held. */
+static int sili_bind_take_user(struct sili_bind *bind)
+{
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; i < bind->num_ops && !ret; i++) {
+		struct sili_bind_op *op = &bind->ops[i];
+		struct sili_user *user = op->gem ? gem_to_sili_bo(op->gem)->user : NULL;
+
+		if (user)
+			ret = sili_user_take(user, op->vm_bo, &op->pages);
+	}
 	return ret;
 }
 
@@ -369,7 +453,7 @@ static void sili_bind_commit(struct sili_bind *bind)
 		}
 		bind->vm_bo = op->vm_bo;
 		bind->flags = sili_bind_pte_flags(a->flags);
-		drm_gpuvm_sm_map(&vm->base, bind, a->addr, a->range, op->gem, a->bo_offset);
+		drm_gpuvm_sm_map(&vm->base, bind, a->addr, a->range, op->gem, op->offset);
 	}
 }
 
@@ -379,7 +463,7 @@ static void sili_bind_write_op(struct sili_bind *bind, const struct sili_bind_op
 
 	if (op->gem)
 		sili_pt_map(bind->vm, &bind->up, a->addr, a->range, gem_to_sili_bo(op->gem),
-			    a->bo_offset, sili_bind_pte_flags(a->flags));
+			    op->offset, sili_bind_pte_flags(a->flags));
 	else
 		sili_pt_unmap(bind->vm, &bind->up, a->addr, a->range);
 }
@@ -453,6 +537,7 @@ static void sili_bind_push(struct sili_bind *bind)
 	struct sili_vm *vm = bind->vm;
 	struct dma_fence *fence;
 
+	bind->job_ready = false;
 	sili_live_get();
 	INIT_WORK(&bind->free_work, sili_bind_free_work);
 	drm_sched_job_arm(&bind->base);
@@ -489,31 +574,52 @@ static int sili_bind_enter(struct sili_vm *vm, bool async)
 	}
 }
 
-/* Consumes the bind. */
-static int sili_bind_run(struct sili_bind *bind, struct drm_file *file)
+/*
+ * On success an asynchronous bind is the scheduler's, and may have been freed.
+ * -EAGAIN: a process has other pages now.
+ */
+static int sili_bind_try(struct sili_bind *bind, struct drm_file *file)
 {
 	struct sili_vm *vm = bind->vm;
 	struct drm_exec exec;
 	int ret;
 
-	ret = sili_bind_enter(vm, bind->async);
-	if (ret) {
-		sili_bind_free(bind);
+	ret = sili_bind_get_user(bind);
+	if (!ret)
+		ret = sili_bind_enter(vm, bind->async);
+	if (ret)
 		return ret;
-	}
 	ret = sili_bind_lock(bind, &exec);
 	if (!ret)
 		ret = sili_bind_prepare(bind, &exec, file);
 	if (!ret) {
-		sili_bind_commit(bind);
-		if (bind->async)
-			sili_bind_push(no_free_ptr(bind));
-		else
-			ret = sili_bind_write(bind);
+		mutex_lock(&vm->user_lock);
+		ret = sili_bind_take_user(bind);
+		if (!ret) {
+			sili_bind_commit(bind);
+			if (bind->async)
+				sili_bind_push(bind);
+			else
+				ret = sili_bind_write(bind);
+		}
+		mutex_unlock(&vm->user_lock);
 	}
 	drm_exec_fini(&exec);
 	mutex_unlock(&vm->lock);
-	if (bind)
+	return ret;
+}
+
+static int sili_bind_run(struct sili_bind *bind, struct drm_file *file)
+{
+	bool async = bind->async;
+	int ret;
+
+	do {
+		ret = sili_bind_try(bind, file);
+		if (ret == -EAGAIN && signal_pending(current))
+			ret = -ERESTARTSYS;
+	} while (ret == -EAGAIN);
+	if (ret || !async)
 		sili_bind_free(bind);
 	return ret;
 }

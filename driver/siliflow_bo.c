@@ -33,13 +33,14 @@ static const struct drm_gem_object_funcs sili_gem_funcs = {
  * @sdev: device
  * @size: bytes, whole pages
  * @flags: SILIFLOW_BO_*
- * @sg: pages of somebody else, mapped for the device, or NULL for new ones, zeroed
- * @resv: reservation of such pages, held
+ * @type: ttm_bo_type_device for new pages, zeroed; ttm_bo_type_sg for somebody else's
+ * @sg: such pages, mapped for the device, or NULL
+ * @resv: reservation of such pages, held, or NULL for one of its own
  *
  * Return: the buffer, or a negative errno.
  */
-struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags, struct sg_table *sg,
-			       struct dma_resv *resv)
+struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags,
+			       enum ttm_bo_type type, struct sg_table *sg, struct dma_resv *resv)
 {
 	struct sili_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
 	int ret;
@@ -51,7 +52,7 @@ struct sili_bo *sili_bo_create(struct sili_device *sdev, u64 size, u32 flags, st
 	bo->base.base.funcs = &sili_gem_funcs;
 	bo->base.base.resv = resv;
 	drm_gem_private_object_init(&sdev->drm, &bo->base.base, size);
-	ret = sili_ttm_alloc(bo, size, sg, resv);
+	ret = sili_ttm_alloc(bo, size, type, sg, resv);
 	return ret ? ERR_PTR(ret) : bo;
 }
 
@@ -81,7 +82,7 @@ static int sili_bo_new(struct sili_device *sdev, struct drm_file *file,
 	size = ALIGN(args->size, args->size >= X1_HUGE_SIZE ? X1_HUGE_SIZE : X1_PAGE_SIZE);
 	if (size > max)
 		return -E2BIG;
-	bo = sili_bo_create(sdev, size, args->flags, NULL, NULL);
+	bo = sili_bo_create(sdev, size, args->flags, ttm_bo_type_device, NULL, NULL);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 	ret = drm_gem_handle_create(file, &bo->base.base, &args->handle);

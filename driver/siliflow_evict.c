@@ -15,6 +15,7 @@
  * A buffer that nobody has reserved and that is on the list has no entries.
  */
 #include "siliflow.h"
+#include "siliflow_user.h"
 
 static int sili_vm_idle(struct sili_vm *vm, struct ttm_operation_ctx *ctx)
 {
@@ -28,7 +29,10 @@ static int sili_vm_idle(struct sili_vm *vm, struct ttm_operation_ctx *ctx)
 	return left < 0 ? left : 0;
 }
 
-static void sili_vm_bo_clear(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
+/*
+ * sili_vm_bo_clear() - nothing translates to a buffer any more; no job uses it
+ */
+void sili_vm_bo_clear(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 {
 	struct sili_pt_update none = {};
 	struct drm_gpuva *va;
@@ -166,7 +170,7 @@ static int sili_rebind_bo(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
  * @vm: address space, lock held
  * @gem: buffer, mapped or not
  *
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno; -EAGAIN where sili_user_restore() is due first.
  */
 int sili_vm_restore(struct sili_vm *vm, struct drm_gem_object *gem)
 {
@@ -176,48 +180,57 @@ int sili_vm_restore(struct sili_vm *vm, struct drm_gem_object *gem)
 	if (!vm_bo)
 		return 0;
 	if (!list_empty(&to_sili_vm_bo(vm_bo)->evict_link))
-		ret = sili_rebind_bo(vm, vm_bo);
+		ret = gem_to_sili_bo(gem)->user ? -EAGAIN : sili_rebind_bo(vm, vm_bo);
 	drm_gpuvm_bo_put(vm_bo);
 	return ret;
 }
 
-/* The first evicted buffer, with references to it and to its place in the VM. */
-static struct sili_vm_bo *sili_rebind_next(struct sili_vm *vm)
+/**
+ * sili_vm_bo_first() - the first of vm->evicted or vm->revoked
+ * @vm: address space
+ * @list: which
+ *
+ * Return: it, with references to it and to its buffer; NULL when there is none;
+ * an error: try again.
+ */
+struct drm_gpuvm_bo *sili_vm_bo_first(struct sili_vm *vm, struct list_head *list)
 {
+	struct drm_gpuvm_bo *ret = NULL;
 	struct sili_vm_bo *vm_bo;
 
 	mutex_lock(&vm->table_lock);
-	vm_bo = list_first_entry_or_null(&vm->evicted, struct sili_vm_bo, evict_link);
+	vm_bo = list_first_entry_or_null(list, struct sili_vm_bo, evict_link);
 	if (vm_bo && kref_get_unless_zero(&vm_bo->base.kref)) {
 		drm_gem_object_get(vm_bo->base.obj);
+		ret = &vm_bo->base;
 	} else if (vm_bo) {
 		/* Its last user is about to take it off the list. */
 		list_del_init(&vm_bo->evict_link);
-		vm_bo = ERR_PTR(-EAGAIN);
+		ret = ERR_PTR(-EAGAIN);
 	}
 	mutex_unlock(&vm->table_lock);
-	return vm_bo;
+	return ret;
 }
 
 static int sili_vm_rebind(struct sili_vm *vm)
 {
-	struct sili_vm_bo *vm_bo;
+	struct drm_gpuvm_bo *vm_bo;
 	int ret = 0;
 
 	lockdep_assert_held(&vm->sdev->rebind_lock);
 	vm->sdev->rebind_vm = &vm->base;
 	WRITE_ONCE(vm->sdev->rebind_task, current);
-	while (!ret && (vm_bo = sili_rebind_next(vm))) {
+	while (!ret && (vm_bo = sili_vm_bo_first(vm, &vm->evicted))) {
 		struct drm_gem_object *gem;
 
 		if (IS_ERR(vm_bo))
 			continue;
-		gem = vm_bo->base.obj;
+		gem = vm_bo->obj;
 		dma_resv_lock(gem->resv, NULL);
 		/* Whoever had it reserved may have left it where it was. */
-		if (!list_empty(&vm_bo->evict_link))
-			ret = sili_rebind_bo(vm, &vm_bo->base);
-		drm_gpuvm_bo_put(&vm_bo->base);
+		if (!list_empty(&to_sili_vm_bo(vm_bo)->evict_link))
+			ret = sili_rebind_bo(vm, vm_bo);
+		drm_gpuvm_bo_put(vm_bo);
 		ttm_bo_unreserve(&gem_to_sili_bo(gem)->base);
 		drm_gem_object_put(gem);
 	}
@@ -256,8 +269,31 @@ static void sili_vm_unreserve(struct sili_vm *vm, struct sili_vm_jobs *jobs)
 static bool sili_vm_complete(struct sili_vm *vm, const struct sili_vm_jobs *jobs, u32 gen)
 {
 	lockdep_assert_held(&vm->table_lock);
-	return list_empty(&vm->evicted) && vm->shared_gen == gen &&
+	return list_empty(&vm->evicted) && list_empty(&vm->revoked) && vm->shared_gen == gen &&
 	       jobs->shared == !list_empty(&vm->shared);
+}
+
+/* @rebinding: rebind_lock is held; others evict what this one gets back only until it is. */
+static int sili_vm_complete_again(struct sili_vm *vm, bool *rebinding)
+{
+	int ret;
+
+	/* A process's page fault may last. */
+	if (!list_empty(&vm->revoked)) {
+		if (*rebinding)
+			mutex_unlock(&vm->sdev->rebind_lock);
+		*rebinding = false;
+		ret = sili_user_restore(vm);
+		if (ret)
+			return ret;
+	}
+	if (!*rebinding) {
+		ret = mutex_lock_interruptible(&vm->sdev->rebind_lock);
+		if (ret)
+			return ret;
+		*rebinding = true;
+	}
+	return sili_vm_rebind(vm);
 }
 
 /**
@@ -285,13 +321,7 @@ int sili_vm_begin_jobs(struct sili_vm *vm, struct sili_vm_jobs *jobs)
 		if (sili_vm_complete(vm, jobs, gen))
 			break;
 		sili_vm_end_jobs(vm, jobs);
-		/* Others evict what this one gets back only until it is held. */
-		if (!rebinding) {
-			ret = mutex_lock_interruptible(&vm->sdev->rebind_lock);
-			rebinding = !ret;
-		}
-		if (!ret)
-			ret = sili_vm_rebind(vm);
+		ret = sili_vm_complete_again(vm, &rebinding);
 		if (ret)
 			break;
 	}

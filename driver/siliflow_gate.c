@@ -12,9 +12,12 @@
 
 #include "siliflow.h"
 
-static void sili_gate_leave(struct sili_device *sdev)
+/*
+ * sili_gate_leave() - undo sili_gate_join()
+ */
+void sili_gate_leave(struct sili_device *sdev, atomic_t *count)
 {
-	if (atomic_dec_and_test(&sdev->gate_users))
+	if (atomic_dec_and_test(count))
 		wake_up_all(&sdev->gate_wait);
 }
 
@@ -24,7 +27,7 @@ static bool sili_gate_try(struct sili_device *sdev)
 	smp_mb__after_atomic(); /* against sili_freeze() */
 	if (!READ_ONCE(sdev->frozen))
 		return true;
-	sili_gate_leave(sdev);
+	sili_gate_leave(sdev, &sdev->gate_users);
 	return false;
 }
 
@@ -48,7 +51,30 @@ int sili_gate_enter(struct sili_device *sdev, bool interruptible)
 
 void sili_gate_exit(struct sili_device *sdev)
 {
-	sili_gate_leave(sdev);
+	sili_gate_leave(sdev, &sdev->gate_users);
+}
+
+/**
+ * sili_gate_join() - as sili_gate_enter(), for who may be inside already
+ * @sdev: device
+ *
+ * Reclaim does not know from where it was called. While anybody is inside the
+ * device is there, and stays until all have left.
+ *
+ * Return: for sili_gate_leave().
+ */
+atomic_t *sili_gate_join(struct sili_device *sdev)
+{
+	for (;;) {
+		if (atomic_inc_not_zero(&sdev->gate_users))
+			return &sdev->gate_users;
+		if (atomic_inc_not_zero(&sdev->gate_faults))
+			return &sdev->gate_faults;
+		if (sili_gate_try(sdev))
+			return &sdev->gate_users;
+		/* Somebody may have come in since, and wait for the caller. */
+		wait_event_timeout(sdev->gate_wait, !READ_ONCE(sdev->frozen), HZ / 10);
+	}
 }
 
 /**
@@ -72,8 +98,7 @@ bool sili_fault_enter(struct sili_device *sdev)
 
 void sili_fault_exit(struct sili_device *sdev)
 {
-	if (atomic_dec_and_test(&sdev->gate_faults))
-		wake_up_all(&sdev->gate_wait);
+	sili_gate_leave(sdev, &sdev->gate_faults);
 }
 
 /*
@@ -86,11 +111,11 @@ void sili_freeze(struct sili_device *sdev)
 	WRITE_ONCE(sdev->frozen, true);
 	smp_mb(); /* against sili_gate_try() */
 	wait_event(sdev->gate_wait, !atomic_read(&sdev->gate_users));
-	/* Who was inside may have waited for them. */
-	sili_bind_pause(sdev, true);
 	WRITE_ONCE(sdev->unmapped, true);
 	smp_mb(); /* against sili_fault_enter() */
 	wait_event(sdev->gate_wait, !atomic_read(&sdev->gate_faults));
+	/* Who was inside may have waited for them. */
+	sili_bind_pause(sdev, true);
 	unmap_mapping_range(sdev->drm.anon_inode->i_mapping, 0, 0, 1);
 }
 

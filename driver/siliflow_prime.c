@@ -297,7 +297,8 @@ struct drm_gem_object *sili_gem_import(struct drm_device *drm, struct dma_buf_at
 	if (dmabuf->size > sili_ttm_size(sdev, SILIFLOW_BO_SYSTEM))
 		return ERR_PTR(-ENOMEM);
 	dma_resv_lock(dmabuf->resv, NULL);
-	bo = sili_bo_create(sdev, dmabuf->size, SILIFLOW_BO_SYSTEM, sgt, dmabuf->resv);
+	bo = sili_bo_create(sdev, dmabuf->size, SILIFLOW_BO_SYSTEM, ttm_bo_type_sg, sgt,
+			    dmabuf->resv);
 	dma_resv_unlock(dmabuf->resv);
 	if (IS_ERR(bo)) {
 		/* TTM frees it in a work, and its reservation is the dma-buf's. */

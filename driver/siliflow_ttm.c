@@ -12,6 +12,7 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "siliflow.h"
+#include "siliflow_user.h"
 #include "siliflow_vram.h"
 
 static struct sili_device *ttm_to_sili(struct ttm_device *ttm)
@@ -117,7 +118,9 @@ void sili_tt_unmap(struct ttm_tt *tt)
 	struct sili_tt *stt = to_sili_tt(tt);
 	struct drm_gem_object *gem = &stt->bo->base;
 
-	if (sili_tt_external(tt)) {
+	if (gem_to_sili_bo(gem)->user) {
+		sili_user_unpopulate(gem_to_sili_bo(gem));
+	} else if (sili_tt_external(tt)) {
 		if (gem->import_attach && tt->sg)
 			dma_buf_unmap_attachment(gem->import_attach, tt->sg, DMA_BIDIRECTIONAL);
 		stt->bo->sg = NULL;
@@ -140,7 +143,9 @@ static int sili_tt_populate(struct ttm_device *ttm, struct ttm_tt *tt,
 	if (!drm_dev_enter(&sdev->drm, &idx))
 		return -ENODEV;
 	if (sili_tt_external(tt)) {
-		ret = drm_prime_sg_to_dma_addr_array(tt->sg, tt->dma_address, tt->num_pages);
+		/* A process's come and go. */
+		ret = tt->sg ? drm_prime_sg_to_dma_addr_array(tt->sg, tt->dma_address,
+							      tt->num_pages) : 0;
 	} else {
 		ret = ttm_pool_alloc(&ttm->pool, tt, ctx);
 		if (!ret) {
@@ -406,6 +411,7 @@ static void sili_bo_destroy(struct ttm_buffer_object *tbo)
 	if (tbo->base.import_attach)
 		drm_prime_gem_destroy(&tbo->base, tbo->sg);
 	drm_gem_object_release(&tbo->base);
+	kfree(bo->user);
 	kfree(bo);
 }
 
@@ -413,12 +419,14 @@ static void sili_bo_destroy(struct ttm_buffer_object *tbo)
  * sili_ttm_alloc() - give a new buffer its memory
  * @bo: buffer with flags; freed on error
  * @size: bytes, whole pages
- * @sg: pages that it is to have, or NULL for new ones, zeroed
- * @resv: reservation of such pages, held
+ * @type: as sili_bo_create()
+ * @sg: likewise
+ * @resv: likewise
  *
  * Return: 0 or a negative errno.
  */
-int sili_ttm_alloc(struct sili_bo *bo, u64 size, struct sg_table *sg, struct dma_resv *resv)
+int sili_ttm_alloc(struct sili_bo *bo, u64 size, enum ttm_bo_type type, struct sg_table *sg,
+		   struct dma_resv *resv)
 {
 	struct sili_device *sdev = to_sili(bo->base.base.dev);
 	u32 align = size >= X1_HUGE_SIZE ? X1_HUGE_SIZE >> PAGE_SHIFT : 1;
@@ -428,9 +436,8 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size, struct sg_table *sg, struct dma
 	int ret;
 
 	sili_bo_places(bo, places, &placement);
-	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base,
-				   sg ? ttm_bo_type_sg : ttm_bo_type_device, &placement, align,
-				   &ctx, sg, resv, sili_bo_destroy);
+	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base, type, &placement, align, &ctx, sg, resv,
+				   sili_bo_destroy);
 	if (!ret && !resv)
 		ttm_bo_unreserve(&bo->base);
 	return ret == -ENOSPC ? -ENOMEM : ret;

@@ -4,6 +4,7 @@
  * siliflow_mmu.c the page tables; siliflow_bind.c changes both.
  */
 #include "siliflow.h"
+#include "siliflow_user.h"
 
 static struct drm_gpuvm_bo *sili_vm_bo_alloc(void)
 {
@@ -20,6 +21,7 @@ static void sili_vm_bo_free(struct drm_gpuvm_bo *vm_bo)
 {
 	struct sili_vm *vm = to_sili_vm(vm_bo->vm);
 
+	sili_user_stop(gem_to_sili_bo(vm_bo->obj));
 	mutex_lock(&vm->table_lock);
 	list_del(&to_sili_vm_bo(vm_bo)->evict_link);
 	sili_shared_unlink(vm, to_sili_vm_bo(vm_bo));
@@ -33,6 +35,7 @@ static void sili_vm_free(struct drm_gpuvm *gpuvm)
 
 	dma_fence_put(vm->last_bind);
 	mutex_destroy(&vm->table_lock);
+	mutex_destroy(&vm->user_lock);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
 }
@@ -63,8 +66,10 @@ static struct sili_vm *sili_vm_create(struct sili_device *sdev)
 	vm->sdev = sdev;
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->evicted);
+	INIT_LIST_HEAD(&vm->revoked);
 	INIT_LIST_HEAD(&vm->shared);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->user_lock);
 	mutex_init(&vm->table_lock);
 	drm_gpuvm_init(&vm->base, SILI_NAME, 0, &sdev->drm, resv, 0, SILI_VA_END, 0, SILI_VA_START,
 		       &sili_gpuvm_ops);
@@ -79,14 +84,21 @@ static struct sili_vm *sili_vm_create(struct sili_device *sdev)
 	return ERR_PTR(ret);
 }
 
-/* The last reference to the buffer must not go while it is locked. */
 static void sili_va_free(struct drm_gpuva *va)
 {
+	struct sili_vm *vm = to_sili_vm(va->vm);
 	struct drm_gem_object *gem = va->gem.obj;
+	struct drm_gpuvm_bo *vm_bo;
 
+	/* The last reference to the buffer must not go while it is locked. */
 	drm_gem_object_get(gem);
 	dma_resv_lock(gem->resv, NULL);
+	/* Nor the last one to its place in the VM under user_lock. */
+	vm_bo = drm_gpuvm_bo_get(va->vm_bo);
+	mutex_lock(&vm->user_lock);
 	drm_gpuva_unlink(va);
+	mutex_unlock(&vm->user_lock);
+	drm_gpuvm_bo_put(vm_bo);
 	dma_resv_unlock(gem->resv);
 	drm_gem_object_put(gem);
 	kfree(to_sili_va(va));

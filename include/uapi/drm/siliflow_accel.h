@@ -20,6 +20,7 @@
  *    DRM_SILIFLOW_WAIT_VALUE.
  *    1.3: SILIFLOW_VM_BIND_ASYNC, syncobjs of struct drm_siliflow_vm_bind.
  *    1.4: PRIME: see "buffers".
+ *    1.5: DRM_SILIFLOW_BIND_MAP_USER.
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -34,7 +35,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	4
+#define SILIFLOW_DRIVER_MINOR	5
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -299,6 +300,13 @@ enum drm_siliflow_bind_op_type {
 	DRM_SILIFLOW_BIND_MAP = 0,
 	/** @DRM_SILIFLOW_BIND_UNMAP: unmap a range; holes are allowed */
 	DRM_SILIFLOW_BIND_UNMAP = 1,
+	/**
+	 * @DRM_SILIFLOW_BIND_MAP_USER: map memory of the calling process; replaces what
+	 * was there. The pages are not pinned: where the process's memory changes, the
+	 * device has what is there at the next job, after what runs has ended; where
+	 * nothing is there any more the mapping faults until it is made again. Since 1.5
+	 */
+	DRM_SILIFLOW_BIND_MAP_USER = 2,
 };
 
 /** @SILIFLOW_BIND_READONLY: device may not write */
@@ -313,11 +321,11 @@ struct drm_siliflow_bind_op {
 	__u32 op;
 	/** @flags: SILIFLOW_BIND_*; zero for UNMAP */
 	__u32 flags;
-	/** @handle: GEM handle; zero for UNMAP */
+	/** @handle: GEM handle; zero for UNMAP and MAP_USER */
 	__u32 handle;
 	/** @pad: must be zero */
 	__u32 pad;
-	/** @bo_offset: bytes into the BO; zero for UNMAP */
+	/** @bo_offset: bytes into the BO; zero for UNMAP; address in the process for MAP_USER */
 	__u64 bo_offset;
 	/** @addr: DVA */
 	__u64 addr;
@@ -365,7 +373,8 @@ struct drm_siliflow_sync {
  *
  * Errors: -ENOENT (vm, BO, syncobj), -EINVAL (op, flags, alignment, range outside
  * [va_start, va_end) or the BO, counts, padding; a syncobj to wait for that has
- * no fence; syncobjs without SILIFLOW_VM_BIND_ASYNC).
+ * no fence; syncobjs without SILIFLOW_VM_BIND_ASYNC), -EFAULT (MAP_USER of what the
+ * process cannot read, or not write without SILIFLOW_BIND_READONLY).
  */
 struct drm_siliflow_vm_bind {
 	/** @vm: in: handle */
