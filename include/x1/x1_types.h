@@ -15,7 +15,11 @@
 #define X1_STATIC_ASSERT(cond) static_assert(cond)
 #else
 #include <stdint.h>
+#ifdef __cplusplus
+#define X1_STATIC_ASSERT(cond) static_assert(cond, #cond)
+#else
 #define X1_STATIC_ASSERT(cond) _Static_assert(cond, #cond)
+#endif
 #endif
 
 #endif /* X1_TYPES_H */

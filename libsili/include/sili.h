@@ -90,7 +90,7 @@ struct sili_status {
 	uint64_t hbm_bytes, hbm_used, system_used;
 };
 
-/* -EINVAL (size), -ENODEV. */
+/* Read health and use of the device as they are now. -EINVAL (size), -ENODEV. */
 int sili_get_status(struct sili_device *dev, struct sili_status *status);
 
 /* Modelled device clock, cycles. */
@@ -202,11 +202,21 @@ int sili_queue_fault(struct sili_queue *queue, struct sili_fault *fault);
 
 /* ---- command helpers -------------------------------------------------- */
 
+/* Write a COPY of bytes between device addresses; they do not overlap. */
 void sili_cmd_copy(union x1_cmd *cmd, uint64_t dst, uint64_t src, uint64_t bytes);
+/*
+ * Write a FILL with a pattern of 32 bits. bytes is a multiple of 4, or any
+ * number where all four bytes of the pattern are the same.
+ */
 void sili_cmd_fill(union x1_cmd *cmd, uint64_t dst, uint64_t bytes, uint32_t pattern);
+/*
+ * Bracket commands of a queue with counters: the end writes struct x1_perf to
+ * dva, 64-byte aligned.
+ */
 void sili_cmd_perf_begin(union x1_cmd *cmd);
-void sili_cmd_perf_end(union x1_cmd *cmd, uint64_t dva); /* writes struct x1_perf */
-void sili_cmd_flush(union x1_cmd *cmd, uint32_t flags);  /* X1_FLUSH_* */
+void sili_cmd_perf_end(union x1_cmd *cmd, uint64_t dva);
+/* Write a FLUSH: X1_FLUSH_L2 writes L2 back and drops it, X1_FLUSH_TLB drops the TLB. */
+void sili_cmd_flush(union x1_cmd *cmd, uint32_t flags);
 
 /* Submit one batch and wait for it. */
 int sili_run(struct sili_queue *queue, const union x1_cmd *cmds, uint32_t n);
