@@ -87,7 +87,7 @@ struct sili_conv_plan {
 	uint32_t chunk, stages, work_groups; /* of the sum's k; of LOAD */
 	uint64_t cycles;                     /* expected, of all launches */
 	uint64_t roofline;                   /* true multiplications at peak, or bytes */
-	uint32_t split_k, split_k_step;      /* as sili_gemm_plan's */
+	uint32_t split_k, split_k_step;      /* as sili_gemm_plan's; transposed: 1 */
 };
 
 /* Height and width of y. -EINVAL: the filter is larger than the padded image. */

@@ -228,6 +228,7 @@ static int make_box(const struct sili_conv *c, const struct gemm_axis *y, const 
 	b->filter_s = c->s;
 	b->by_row = !c->transposed && c->s > 1 && c->dil_w == 1 && b->channels <= ROW_CHANNELS &&
 		    sili_fmt_bytes(c->x_fmt, (uint64_t)c->r * c->s * b->channels) <= ROW_FILTER;
+	b->one_of_many = c->transposed;
 	b->run = b->by_row ? x->taps * b->channels : b->channels;
 	b->run_padded = (uint32_t)sili_align(b->run, RUN_STEP);
 	taps = b->by_row ? y->taps : (uint64_t)y->taps * x->taps;

@@ -63,8 +63,8 @@ struct gemm_box {
 	uint64_t x_image, y_image, res_image;
 	uint32_t channels;        /* of a tap */
 	uint32_t run, run_padded; /* elements of k */
-	bool by_row;
-	uint32_t filter_s; /* taps in a row of the filter in memory */
+	bool by_row, one_of_many; /* a phase of a transposed one: K is not split */
+	uint32_t filter_s;        /* taps in a row of the filter in memory */
 	/* of the plan */
 	uint32_t tile_images, tiles_images;
 	uint64_t halo_at; /* by_row: two windows of the image */
@@ -79,13 +79,16 @@ struct gemm_plan {
 	uint32_t rate;   /* k per cycle of the pair of formats */
 	uint32_t k_step; /* chunks begin at multiples of it */
 	/* chosen */
-	uint32_t tm, tn, kc, ramp, stages;
+	uint32_t tm, tn, ramp, stages;
+	uint32_t kc, first, last; /* chunks of K; the first and the last ones at most */
 	uint32_t splits, k_split;
 	uint32_t tiles_m, tiles_n, grid;
-	uint64_t units; /* tiles of all batches and splits; groups: at most */
-	uint32_t strip; /* columns of the epilogue's step */
-	uint32_t slots; /* tiles that the accumulators hold */
-	bool m_fast;    /* consecutive work-groups share B */
+	uint64_t units;      /* tiles of all batches and splits; groups: at most */
+	uint32_t strip;      /* columns of the epilogue's step */
+	uint32_t slots;      /* tiles that the accumulators hold */
+	bool m_fast;         /* consecutive work-groups share B */
+	uint64_t ahead_most; /* bytes of each that are fetched ahead */
+	bool ahead_early;    /* the next kernel's operands are fetched before the last chunk */
 	uint64_t stage_bytes;
 	uint64_t bias_at, rs_at, cs_at, res_at, tmp_at, part_at, table_at; /* scratchpad */
 	uint64_t cycles;
@@ -134,6 +137,19 @@ int gemm_make(struct sili_device *dev, const struct gemm_plan *pl, const struct 
 void gemm_describe(struct gemm_plan *pl, const struct sili_gemm *g);
 int gemm_launch(struct sili_device *dev, const struct sili_kernel *k, const struct sili_gemm *g,
 		union x1_cmd *cmd);
+
+/*
+ * Chunks of k: first, second (those that are not 0), `whole` of kc, last. The
+ * first is short, because MATRIX waits for it; the last because nothing
+ * overlaps it but the epilogue of its own strips.
+ */
+struct gemm_cut {
+	uint32_t first, second, whole, last;
+};
+
+struct gemm_cut gemm_cut(const struct gemm_plan *p, uint32_t k);
+/* Bytes of sili_gemm::ahead[i] that are fetched. */
+uint64_t gemm_ahead(const struct gemm_plan *p, uint32_t i);
 
 /* Tiles, chunks, stages for this device. -EINVAL: nothing fits. */
 int gemm_choose(const struct sili_info *info, struct gemm_plan *p);

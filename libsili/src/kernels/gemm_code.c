@@ -158,7 +158,7 @@ static void emit_step(struct sili_prog *p, const struct gemm_plan *pl,
 	}
 }
 
-/* On to the next chunk and stage; the one after the ramp's rest is a whole one. */
+/* On to the next chunk and stage. */
 static void emit_advance(struct sili_prog *p, const struct gemm_plan *pl)
 {
 	if (pl->is_box) {
@@ -725,71 +725,7 @@ static void emit_unit(struct sili_prog *p, const struct gemm_plan *pl, uint32_t 
 	sili_prog_li(p, R_SUMS, 0);
 }
 
-/*
- * Chunks of K: whole ones at the end, where they hide the epilogue; a short
- * one first, for which MATRIX waits; between them what remains.
- */
-struct cut {
-	uint32_t first, second, chunks;
-};
-
-static struct cut cut_k(const struct gemm_plan *pl, uint32_t k)
-{
-	uint32_t padded = (uint32_t)sili_align(k, pl->k_step);
-	uint32_t whole = (padded - 1) / pl->kc, rest = padded - whole * pl->kc;
-	struct cut c = {.first = rest, .second = pl->kc, .chunks = whole + 1};
-
-	if (pl->g.prefetch != SILI_PREFETCH_OFF && rest >= 2 * pl->ramp) {
-		c.first = pl->ramp;
-		c.second = rest - pl->ramp;
-		c.chunks++;
-	}
-	return c;
-}
-
-static void emit_tail(struct sili_prog *p, const struct gemm_plan *pl, bool slot)
-{
-	if (has_edge(pl))
-		emit_edge(p, pl);
-	emit_chunk(p, pl);
-	if (pl->splits > 1)
-		emit_part(p, pl, slot);
-	else
-		emit_strips(p, pl, slot);
-	emit_next_stage(p, pl);
-}
-
-/* One tile over k from R_K on. */
-static void emit_tile(struct sili_prog *p, const struct gemm_plan *pl, uint32_t k)
-{
-	struct cut c = cut_k(pl, k);
-
-	if (pl->is_box && pl->box.by_row)
-		gemm_box_halo(p, pl);
-	sili_prog_li(p, R_KC_NEXT, c.first);
-	if (c.chunks == 1) {
-		emit_tail(p, pl, true);
-		return;
-	}
-	emit_chunk(p, pl);
-	emit_whole(p, pl, true);
-	emit_advance(p, pl);
-	emit_next_stage(p, pl);
-	sili_prog_li(p, R_KC_NEXT, c.second);
-	if (c.chunks > 2) {
-		sili_prog_li(p, R_LEFT_K, c.chunks - 2);
-		sili_prog_loop(p, R_LEFT_K);
-		emit_chunk(p, pl);
-		emit_whole(p, pl, false);
-		emit_advance(p, pl);
-		emit_next_stage(p, pl);
-		sili_prog_li(p, R_KC_NEXT, pl->kc);
-		sili_prog_loop_end(p);
-	}
-	emit_tail(p, pl, false);
-}
-
-/* This work-group's share of what the next kernel reads, behind the last LOAD. */
+/* This work-group's share of what the next kernel reads. */
 static void emit_hint(struct sili_prog *p, const struct gemm_plan *pl, enum gemm_arg base,
 		      uint64_t bytes)
 {
@@ -810,6 +746,85 @@ static void emit_hint(struct sili_prog *p, const struct gemm_plan *pl, enum gemm
 						.mem_stride = sili_imm(0),
 						.local_stride = sili_imm(0)});
 	sili_prog_place(p, past);
+}
+
+static void emit_hints(struct sili_prog *p, const struct gemm_plan *pl)
+{
+	const struct sili_gemm *g = &pl->g;
+
+	for (uint32_t i = 0; i < 2; i++)
+		if (g->ahead[i].bytes && g->prefetch != SILI_PREFETCH_OFF)
+			emit_hint(p, pl, (enum gemm_arg)(ARG_AHEAD0 + i), gemm_ahead(pl, i));
+}
+
+/*
+ * With the first tile: behind its last LOAD, where L2 has time, or in its
+ * middle (ahead_early). A work-group of a grouped GEMM may have no tile.
+ */
+static void emit_hints_once(struct sili_prog *p, const struct gemm_plan *pl)
+{
+	uint32_t past = sili_prog_label(p);
+
+	if (pl->g.group || (!pl->g.ahead[0].bytes && !pl->g.ahead[1].bytes))
+		return;
+	sili_prog_branch(p, X1_OP_BNE, R_UNIT, R_WG, past);
+	emit_hints(p, pl);
+	sili_prog_place(p, past);
+}
+
+static void emit_tail(struct sili_prog *p, const struct gemm_plan *pl, bool slot)
+{
+	if (has_edge(pl))
+		emit_edge(p, pl);
+	emit_chunk(p, pl);
+	if (!pl->ahead_early)
+		emit_hints_once(p, pl);
+	if (pl->splits > 1)
+		emit_part(p, pl, slot);
+	else
+		emit_strips(p, pl, slot);
+	emit_next_stage(p, pl);
+}
+
+/* All of a chunk that is not the last; the next one has `next`. */
+static void emit_middle(struct sili_prog *p, const struct gemm_plan *pl, bool first, uint32_t next)
+{
+	emit_chunk(p, pl);
+	emit_whole(p, pl, first);
+	emit_advance(p, pl);
+	emit_next_stage(p, pl);
+	sili_prog_li(p, R_KC_NEXT, next);
+}
+
+static void emit_whole_chunks(struct sili_prog *p, const struct gemm_plan *pl, uint32_t n)
+{
+	if (!n)
+		return;
+	sili_prog_li(p, R_LEFT_K, n);
+	sili_prog_loop(p, R_LEFT_K);
+	emit_middle(p, pl, false, pl->kc);
+	sili_prog_loop_end(p);
+}
+
+/* One tile over k from R_K on. */
+static void emit_tile(struct sili_prog *p, const struct gemm_plan *pl, uint32_t k)
+{
+	struct gemm_cut c = gemm_cut(pl, k);
+
+	if (pl->is_box && pl->box.by_row)
+		gemm_box_halo(p, pl);
+	sili_prog_li(p, R_KC_NEXT, c.first ? c.first : c.last);
+	if (c.first)
+		emit_middle(p, pl, true, c.second ? c.second : c.whole ? pl->kc : c.last);
+	if (c.second)
+		emit_middle(p, pl, false, c.whole ? pl->kc : c.last);
+	emit_whole_chunks(p, pl, c.whole / 2);
+	if (pl->ahead_early)
+		emit_hints_once(p, pl);
+	emit_whole_chunks(p, pl, c.whole - c.whole / 2);
+	if (c.whole)
+		sili_prog_li(p, R_KC_NEXT, c.last);
+	emit_tail(p, pl, !c.first);
 }
 
 struct sili_prog *gemm_generate(const struct gemm_plan *pl)
@@ -875,9 +890,8 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 		sili_prog_branch(p, X1_OP_BLTU, R_UNIT, R_T0, again);
 	}
 	sili_prog_place(p, end);
-	for (uint32_t i = 0; i < 2; i++)
-		if (g->ahead[i].bytes && g->prefetch != SILI_PREFETCH_OFF)
-			emit_hint(p, pl, (enum gemm_arg)(ARG_AHEAD0 + i), g->ahead[i].bytes);
+	if (g->group)
+		emit_hints(p, pl);
 	sili_prog_emit(p, (struct x1_insn){.op = X1_OP_END});
 	return p;
 }

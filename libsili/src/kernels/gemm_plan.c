@@ -8,15 +8,19 @@
  */
 #include "gemm.h"
 
-#define GOOD_STAGES  4u
 #define MAX_STAGES   32u
+#define MOST_CHUNKS  96u /* that are considered: more are more instructions */
+#define FIRST_BYTES  128u
+#define LEAST_ROWS   8u
+#define LONG_TILE    3000u /* cycles */
 #define MAX_TN       1024u
 #define MAX_CHUNK    512u /* bytes of a row */
-#define RAMP_BYTES   64u  /* of a row: the first chunk, for which MATRIX waits */
-#define SPLIT_CYCLES 900u /* a release, its wait, a trip through L2 */
+#define RAMP_BYTES   64u  /* of a row: the first chunk as the tile's choice sees it */
+#define SPLIT_CYCLES 600u /* a release, its wait, a trip through L2 */
 #define MAX_SPLIT    32u
-#define MIN_GAIN     8u /* a split has to save more than one part in */
+#define MIN_GAIN     16u /* a split has to save more than one part in */
 #define L2_SHARE     32u
+#define L2_START     32u /* part of L2 that is fetched ahead in any case */
 #define STRIP        32u
 #define STRIP_VEC    64u
 
@@ -146,17 +150,18 @@ static uint64_t estimate(const struct cost *c, uint64_t tiles_m, uint64_t tm, ui
 	uint64_t strip = sili_fmt_bytes(p->g.c_fmt, tm * sili_min64(p->strip, tn)) / X1_STORE_PORT;
 
 	first = sili_min64(first, in);
-	wave = max64(max64(mm, load), max64(l2, vector_cycles(p, tm, tn)));
-	wave = max64(wave, out / X1_STORE_PORT);
+	first = max64(first / X1_LOAD_PORT, first * busy / info->l2_bw);
+	wave = max64(max64(mm, vector_cycles(p, tm, tn)), out / X1_STORE_PORT);
 	/* One tile fills the accumulators: the next waits until it is stored. */
 	if (tm * tn * 4 > X1_ACC_BANK_BYTES && waves > 1)
 		wave += strip + X1_MM_LATENCY + info->l2_latency;
+	/* MATRIX waits for the first chunk, and is at the last one when LOAD is done. */
+	total = max64(first + waves * wave, waves * max64(load, l2) + mm * p->ramp / c->k);
 	last = X1_MM_LATENCY + strip + info->l2_latency;
 	if (splits > 1)
 		last += SPLIT_CYCLES + (splits - 1) * tm * tn * 4 / X1_LOAD_PORT +
 			splits * tm * sili_div_up(tn, X1_VEC_LANES);
-	total = max64(first / X1_LOAD_PORT, first * busy / info->l2_bw);
-	total = max64(total, c->compulsory * p->ramp / p->g.k / info->hbm_bw) + waves * wave;
+	total += c->compulsory * p->ramp / p->g.k / info->hbm_bw + busy / X1_WG_PER_CYCLE / 2;
 	/* What HBM brings last still has to be multiplied. */
 	hbm = c->compulsory / info->hbm_bw + mm * p->ramp / c->k;
 	/* L2 that is busy answers late, and costs energy. */
@@ -221,30 +226,172 @@ static bool fits(struct gemm_plan *p, uint32_t kc, uint32_t stages, uint64_t roo
 	       p->b.pitch * p->tn <= X1_DMA_MAX_BYTES;
 }
 
-/* Chunks lie inside runs, and inside the parts of a split. */
+/* Chunks of a box lie inside its runs, and inside the parts of a split. */
 static bool chunk_ok(const struct gemm_plan *p, uint32_t kc)
 {
 	return !p->is_box || (!(p->box.run_padded % kc) && !(p->k_split % kc));
 }
 
-/* What a tile's chunks, or the next tile's, leave of the room hides latency. */
-static void deepen(struct gemm_plan *p, uint64_t room)
+struct gemm_cut gemm_cut(const struct gemm_plan *p, uint32_t k)
 {
-	uint64_t most = sili_min64(room / p->stage_bytes, MAX_STAGES);
-	uint64_t chunks = 2 * (sili_div_up(p->k_split, p->kc) + 1);
+	uint32_t padded = align_k(p, k), whole, rest;
+	struct gemm_cut c = {.last = p->last < padded ? p->last : padded};
 
-	p->stages = (uint32_t)max64(p->stages, sili_min64(most, chunks));
+	padded -= c.last;
+	if (!padded)
+		return c;
+	whole = (padded - 1) / p->kc;
+	rest = padded - whole * p->kc;
+	c.first = rest;
+	if (p->g.prefetch != SILI_PREFETCH_OFF && rest > p->first) {
+		c.first = p->first;
+		c.second = rest - p->first;
+	}
+	c.whole = whole;
+	return c;
 }
 
-/* Stages and the chunk of K, for tm, tn and splits. */
+uint64_t gemm_ahead(const struct gemm_plan *p, uint32_t i)
+{
+	return sili_min64(p->g.ahead[i].bytes, p->ahead_most);
+}
+
+/* A tile of the plan in time: operands in L2, which all work-groups ask at once. */
+struct timing {
+	uint64_t row, lines, blocks; /* bytes of k_step elements; of MATRIX */
+	uint64_t busy, l2_bw, l2_latency;
+	uint64_t strips, strip_vec, strip_store;
+	uint64_t ahead, waves; /* cycles of HBM for what is fetched ahead */
+};
+
+static struct timing timing(const struct sili_info *info, const struct gemm_plan *p)
+{
+	uint64_t a = p->is_box && p->box.by_row ? 0 : p->tm * row_bytes(&p->a, p->k_step);
+	uint64_t cols = sili_min64(p->strip, p->tn);
+
+	return (struct timing){
+		.row = a + p->tn * row_bytes(&p->b, p->k_step),
+		.lines = p->tm > X1_MM_LANES ? p->tm : X1_MM_LANES,
+		.blocks = sili_div_up(p->tn, X1_MM_LANES),
+		.busy = sili_min64(p->units, info->mcus_healthy),
+		.l2_bw = info->l2_bw,
+		.l2_latency = info->l2_latency,
+		.strips = sili_div_up(p->tn, cols),
+		.strip_vec = vector_cycles(p, p->tm, cols),
+		.strip_store = sili_fmt_bytes(p->g.c_fmt, p->tm * cols) / X1_STORE_PORT,
+		.ahead = (gemm_ahead(p, 0) + gemm_ahead(p, 1)) / info->hbm_bw,
+		.waves = sili_div_up(p->units, info->mcus_healthy),
+	};
+}
+
+/* What a chunk costs LOAD, MATRIX and the sequencer. */
+#define CHUNK_INSNS 36u
+
+struct progress {
+	uint64_t load, mm, issued;
+	uint64_t freed[MAX_STAGES]; /* when MATRIX was done with a stage */
+	uint32_t chunk;
+};
+
+static void pass_chunk(const struct timing *t, const struct gemm_plan *p, uint32_t k,
+		       struct progress *at)
+{
+	uint64_t bytes = t->row * k / p->k_step, port = bytes / X1_LOAD_PORT;
+	uint64_t shared = bytes * t->busy / t->l2_bw;
+	uint32_t stage = at->chunk++ % p->stages;
+
+	at->issued += CHUNK_INSNS;
+	at->load = max64(max64(at->load, at->freed[stage]), at->issued) + max64(port, shared);
+	at->mm = max64(at->mm, at->load + t->l2_latency) +
+		 t->blocks * t->lines * sili_div_up(gemm_stored(p->b.sparsity, k), p->rate);
+	at->freed[stage] = at->mm;
+}
+
+/*
+ * From the first LOAD to the last STORE of a tile with the plan's chunks.
+ * *ahead_early: HBM needs more than the tile's time, or LOAD is busy to the end
+ * of a long tile. What is fetched behind that comes too late; before, it costs
+ * L2 less than it saves.
+ */
+static uint64_t tile_cycles(const struct timing *t, const struct gemm_plan *p, bool *ahead_early)
+{
+	struct gemm_cut c = gemm_cut(p, p->k_split);
+	struct progress at = {0};
+	uint64_t strip, vec = 0, store = 0, before;
+
+	if (c.first)
+		pass_chunk(t, p, c.first, &at);
+	if (c.second)
+		pass_chunk(t, p, c.second, &at);
+	for (uint32_t i = 0; i < c.whole; i++)
+		pass_chunk(t, p, p->kc, &at);
+	pass_chunk(t, p, c.last, &at);
+	*ahead_early = (at.mm > LONG_TILE && at.load > at.mm - at.mm / 8) ||
+		       t->ahead > at.mm * t->waves;
+	/* The last chunk is multiplied in strips, whose ends overlap. */
+	strip = t->blocks * t->lines * sili_div_up(gemm_stored(p->b.sparsity, c.last), p->rate) /
+		t->strips;
+	before = at.mm - strip * t->strips;
+	for (uint32_t i = 0; i < t->strips; i++) {
+		before += strip;
+		vec = max64(vec, before + X1_MM_LATENCY) + t->strip_vec;
+		store = max64(store, vec) + t->strip_store;
+	}
+	return store;
+}
+
+/* The best first and last chunk for kc and its stages. */
+static uint64_t best_ends(const struct timing *t, struct gemm_plan *p, uint32_t most_first)
+{
+	uint64_t best = UINT64_MAX;
+	uint32_t first = p->k_step, last = p->kc;
+
+	/* Off: equal chunks, two of them at a time. */
+	if (p->g.prefetch == SILI_PREFETCH_OFF) {
+		p->first = p->last = p->kc;
+		return tile_cycles(t, p, &p->ahead_early);
+	}
+	for (uint32_t f = p->k_step; f <= most_first; f *= 2)
+		for (uint32_t l = p->kc; l >= p->k_step;
+		     l = l > p->k_step ? align_k(p, l / 2) : 0) {
+			uint64_t cycles;
+			bool early;
+
+			p->first = f;
+			p->last = l;
+			cycles = tile_cycles(t, p, &early);
+			if (cycles < best) {
+				best = cycles;
+				p->ahead_early = early;
+				first = f;
+				last = l;
+			}
+			/* The last chunk of a box ends a run as others do. */
+			if (p->is_box)
+				break;
+		}
+	p->first = first;
+	p->last = last;
+	return best;
+}
+
+/*
+ * The chunk of K and the stages, for tm, tn and splits: long chunks are few
+ * instructions, but MATRIX waits for the first ones, and nothing overlaps the
+ * product of the last.
+ */
 static bool fit(const struct sili_info *info, struct gemm_plan *p, bool memory_bound)
 {
-	uint64_t beside = place_epilogue(p, 0), room = info->spad_bytes - 64;
+	uint64_t beside = place_epilogue(p, 0), room = info->spad_bytes - 64, best = UINT64_MAX;
+	struct timing t = timing(info, p);
+	struct gemm_plan chosen = *p;
 	uint32_t whole = align_k(p, p->k_split);
 	uint32_t bits = x1_format_bits(p->a.fmt) > x1_format_bits(p->b.fmt)
 				? x1_format_bits(p->a.fmt)
 				: x1_format_bits(p->b.fmt);
 	uint32_t most = (memory_bound ? MAX_CHUNK / 4 : MAX_CHUNK) * 8 / bits;
+	uint32_t first = align_k(p, FIRST_BYTES * 8 / bits);
+	uint32_t least = align_k(p, (uint32_t)sili_div_up(whole, MOST_CHUNKS));
 
 	if (beside >= room)
 		return false;
@@ -252,21 +399,29 @@ static bool fit(const struct sili_info *info, struct gemm_plan *p, bool memory_b
 	most = align_k(p, most * (p->b.sparsity ? 4 : 1));
 	if (most > whole)
 		most = whole;
-	for (uint32_t stages = GOOD_STAGES; stages >= 2; stages--) {
-		/* Short rows waste sectors of L2; fewer stages are the smaller evil. */
-		uint32_t least = stages == 2 || p->is_box ? p->k_step : align_k(p, 128 * 8 / bits);
+	for (uint32_t kc = most; kc; kc -= p->k_step) {
+		uint64_t cycles;
 
-		for (uint32_t kc = most;; kc -= p->k_step) {
-			if (chunk_ok(p, kc) && fits(p, kc, stages, room)) {
-				deepen(p, room);
-				place_epilogue(p, p->stages * p->stage_bytes);
-				return true;
-			}
-			if (kc <= least || kc <= p->k_step)
-				break;
+		if (!chunk_ok(p, kc) || !fits(p, kc, 2, room))
+			continue;
+		/* What a tile's chunks, or the next tile's, leave of the room hides latency. */
+		p->stages = (uint32_t)sili_min64(sili_min64(room / p->stage_bytes, MAX_STAGES),
+						 2 * (sili_div_up(whole, kc) + 2));
+		if (p->g.prefetch == SILI_PREFETCH_OFF)
+			p->stages = 2;
+		cycles = best_ends(&t, p, first);
+		if (cycles < best) {
+			best = cycles;
+			chosen = *p;
 		}
+		if (kc <= least)
+			break;
 	}
-	return false;
+	if (best == UINT64_MAX)
+		return false;
+	*p = chosen;
+	place_epilogue(p, p->stages * p->stage_bytes);
+	return true;
 }
 
 /* ---- tiles ---- */
@@ -378,13 +533,16 @@ static void search_boxes(struct cost *c, struct best *best)
 static void search_rows(const struct cost *c, struct best *best)
 {
 	const struct gemm_plan *p = best->p;
-	uint64_t rows = plan_rows(p), last_tm = 0;
+	uint64_t rows = plan_rows(p), last_tm = 0, most = sili_div_up(rows, X1_MM_LANES);
 	/* Rows of a transposed operand begin at whole bytes; scale blocks at blocks. */
 	uint32_t step = p->a.scale == X1_SCALE_F32_128X128           ? 128
 			: p->a.trans && x1_format_bits(p->a.fmt) < 8 ? 8
 								     : 1;
 
-	for (uint64_t parts = 1; parts <= sili_div_up(rows, X1_MM_LANES); parts++) {
+	/* Fewer rows than MATRIX takes at a time are less to load, where MCUs are idle. */
+	if (most * sili_div_up(p->g.n, X1_MM_LANES) * p->g.batch < c->info->mcus_healthy)
+		most = sili_div_up(rows, LEAST_ROWS);
+	for (uint64_t parts = 1; parts <= most; parts++) {
 		uint64_t tm = sili_align(sili_div_up(rows, parts), step);
 
 		if (tm != last_tm)
@@ -442,7 +600,8 @@ static uint32_t choose_split(struct gemm_plan *p)
 	uint64_t whole, best;
 	uint32_t splits = 1;
 
-	if (p->g.group || tiles > 2 * X1_DEF_MCUS || p->g.k < 4 * p->k_step)
+	if (p->g.group || (p->is_box && p->box.one_of_many) || tiles > 2 * X1_DEF_MCUS ||
+	    p->g.k < 4 * p->k_step)
 		return 1;
 	whole = best = best_tile(&info, p, 1, UINT64_MAX);
 	best -= best / MIN_GAIN;
@@ -468,11 +627,15 @@ int gemm_choose(const struct sili_info *info, struct gemm_plan *p)
 	uint32_t bits = x1_format_bits(p->a.fmt) < x1_format_bits(p->b.fmt)
 				? x1_format_bits(p->a.fmt)
 				: x1_format_bits(p->b.fmt);
-	uint64_t mm, hbm;
+	uint64_t mm, hbm, own;
 	uint32_t splits;
 
 	p->strip = p->vec ? STRIP_VEC : STRIP;
 	p->ramp = align_k(p, RAMP_BYTES * 8 / bits);
+	/* L2 has room for this one's operands as well, and for a start at least. */
+	own = compulsory(p);
+	p->ahead_most = max64(info->l2_bytes / 2 > own ? (info->l2_bytes / 2 - own) / 2 : 0,
+			      info->l2_bytes / L2_START);
 	splits = choose_split(p);
 	p->cycles = best_tile(info, p, splits, UINT64_MAX);
 	if (p->cycles == UINT64_MAX)
@@ -498,8 +661,5 @@ int gemm_choose(const struct sili_info *info, struct gemm_plan *p)
 	hbm = compulsory(p) / info->hbm_bw;
 	if (!fit(info, p, mm < hbm))
 		return -EINVAL;
-	/* Off: the same tiles and chunks, two stages, nothing ahead of them. */
-	if (g->prefetch == SILI_PREFETCH_OFF)
-		p->stages = 2;
 	return 0;
 }
