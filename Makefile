@@ -44,6 +44,7 @@ help:
 	@echo 'Working on it:'
 	@echo '  make lint       licences, style, warnings of two compilers, sparse'
 	@echo '  make coverage   docs/manual/coverage.md, from the tests of MATRIX'
+	@echo '  make test-debug the tests of the VM on a kernel with KASAN, lockdep, kmemleak, …'
 	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
 	@echo
@@ -109,6 +110,13 @@ vm: guest lib tools examples
 test: all
 	@tests/run
 
+debug-kernel: $(STAMP)/setup
+	@scripts/build-debug-kernel
+
+test-debug: guest lib tools examples debug-kernel
+	@scripts/build-module --for debug $(BUILD)/debug-kernel/obj
+	@tests/run --debug
+
 bench: guest lib
 	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
 	@tests/bench/run
@@ -144,4 +152,4 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test bench coverage lint fuzz install deb clean distclean
+	test debug-kernel test-debug bench coverage lint fuzz install deb clean distclean

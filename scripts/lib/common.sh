@@ -72,6 +72,7 @@ papt_init() {
 	cat >"$dir/etc/sources.list" <<-END
 		deb [signed-by=$keyring] $mirror trixie main
 		deb-src [signed-by=$keyring] $mirror trixie main
+		deb [signed-by=$keyring] $mirror trixie-backports main
 		deb [signed-by=$keyring] $mirror bookworm-backports main
 	END
 	papt_opts=(
@@ -85,9 +86,9 @@ papt_init() {
 		-o "Acquire::Retries=3"
 		-o "APT::Get::Assume-Yes=true"
 	)
-	if [ ! -e "$dir/updated" ]; then
+	if ! cmp -s "$dir/etc/sources.list" "$dir/updated"; then
 		step apt-update apt-get "${papt_opts[@]}" update
-		touch "$dir/updated"
+		cp "$dir/etc/sources.list" "$dir/updated"
 	fi
 }
 
