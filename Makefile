@@ -45,6 +45,7 @@ help:
 	@echo '  make lint       licences, style, warnings of two compilers, sparse'
 	@echo '  make coverage   docs/manual/coverage.md, from the tests of MATRIX'
 	@echo '  make test-debug the tests of the VM on a kernel with KASAN, lockdep, kmemleak, …'
+	@echo '  make test-7.3   the tests of the VM on the packaged kernel 7.3'
 	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
 	@echo
@@ -114,8 +115,14 @@ debug-kernel: $(STAMP)/setup
 	@scripts/build-debug-kernel
 
 test-debug: guest lib tools examples debug-kernel
-	@scripts/build-module --for debug $(BUILD)/debug-kernel/obj
+	@scripts/build-module --for debug
 	@tests/run --debug
+
+# On the newest kernel that Debian packages.
+test-7.3: guest lib tools examples
+	@scripts/build-kernel 7.3
+	@scripts/build-module --for 7.3
+	@tests/run --series 7.3
 
 bench: guest lib
 	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
@@ -152,4 +159,4 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test debug-kernel test-debug bench coverage lint fuzz install deb clean distclean
+	test debug-kernel test-debug test-7.3 bench coverage lint fuzz install deb clean distclean

@@ -39,6 +39,8 @@
 #include <x1/x1_mmu.h>
 #include <x1/x1_regs.h>
 
+#include "siliflow_compat.h"
+
 #define SILI_NAME		"siliflow"
 #define SILI_MAX_QUEUES_FILE	8
 /* The firmware's last log entries, kept for when it is dead. */

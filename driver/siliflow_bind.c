@@ -308,7 +308,7 @@ static int sili_bind_place(struct sili_bind *bind, struct sili_bind_op *op)
 	int ret;
 
 	if (!op->vm_bo) {
-		vm_bo = drm_gpuvm_bo_obtain(&bind->vm->base, op->gem);
+		vm_bo = drm_gpuvm_bo_obtain_locked(&bind->vm->base, op->gem);
 		if (IS_ERR(vm_bo))
 			return PTR_ERR(vm_bo);
 		op->vm_bo = vm_bo;
@@ -373,7 +373,7 @@ static int sili_bind_prepare_job(struct sili_bind *bind, struct drm_exec *exec,
 	}
 	if (bind->job_ready)
 		return 0;
-	ret = drm_sched_job_init(&bind->base, &bind->vm->binds, 1, file);
+	ret = drm_sched_job_init(&bind->base, &bind->vm->binds, 1, file, file->client_id);
 	if (ret)
 		return ret;
 	bind->job_ready = true;
@@ -444,6 +444,10 @@ static void sili_bind_commit(struct sili_bind *bind)
 	for (i = 0; i < bind->num_ops; i++) {
 		struct sili_bind_op *op = &bind->ops[i];
 		const struct drm_siliflow_bind_op *a = &op->args;
+		const struct drm_gpuvm_map_req req = {
+			.map.va = { .addr = a->addr, .range = a->range },
+			.map.gem = { .obj = op->gem, .offset = op->offset },
+		};
 
 		trace_siliflow_bind(vm->sdev->index, vm->id, a->op, a->addr, a->range,
 				    a->bo_offset);
@@ -453,7 +457,7 @@ static void sili_bind_commit(struct sili_bind *bind)
 		}
 		bind->vm_bo = op->vm_bo;
 		bind->flags = sili_bind_pte_flags(a->flags);
-		drm_gpuvm_sm_map(&vm->base, bind, a->addr, a->range, op->gem, op->offset);
+		drm_gpuvm_sm_map(&vm->base, bind, &req);
 	}
 }
 
@@ -697,14 +701,21 @@ static void sili_bind_release(struct drm_device *drm, void *arg)
  */
 int sili_bind_init(struct sili_device *sdev)
 {
+	struct drm_sched_init_args args = {
+		.ops = &sili_bind_sched_ops,
+		.num_rqs = 1,
+		.credit_limit = SILI_BIND_CREDITS,
+		.timeout = MAX_SCHEDULE_TIMEOUT,
+		.name = SILI_NAME "-bind",
+		.dev = sdev->drm.dev,
+	};
 	int ret;
 
 	sdev->bind_wq = alloc_ordered_workqueue(SILI_NAME "-bind", WQ_MEM_RECLAIM);
 	if (!sdev->bind_wq)
 		return -ENOMEM;
-	ret = drm_sched_init(&sdev->bind_sched, &sili_bind_sched_ops, sdev->bind_wq, 1,
-			     SILI_BIND_CREDITS, 0, MAX_SCHEDULE_TIMEOUT, NULL, NULL,
-			     SILI_NAME "-bind", sdev->drm.dev);
+	args.submit_wq = sdev->bind_wq;
+	ret = drm_sched_init(&sdev->bind_sched, &args);
 	if (ret) {
 		destroy_workqueue(sdev->bind_wq);
 		return ret;

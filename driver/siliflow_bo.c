@@ -8,7 +8,7 @@
 
 static void sili_gem_free(struct drm_gem_object *gem)
 {
-	ttm_bo_put(&gem_to_sili_bo(gem)->base);
+	ttm_bo_fini(&gem_to_sili_bo(gem)->base);
 }
 
 static const struct vm_operations_struct sili_vm_ops = {

@@ -146,7 +146,7 @@ static const struct file_operations sili_fops = {
 
 static const struct drm_driver sili_driver = {
 	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
-			   DRIVER_SYNCOBJ_TIMELINE | DRIVER_GEM_GPUVA,
+			   DRIVER_SYNCOBJ_TIMELINE | SILI_DRIVER_GPUVA,
 	.open = sili_open,
 	.postclose = sili_postclose,
 	.ioctls = sili_ioctls,
@@ -156,7 +156,6 @@ static const struct drm_driver sili_driver = {
 	.show_fdinfo = sili_show_fdinfo,
 	.name = SILI_NAME,
 	.desc = "SiliFlow X1 accelerator",
-	.date = "20261124",
 	.major = SILIFLOW_DRIVER_MAJOR,
 	.minor = SILIFLOW_DRIVER_MINOR,
 };

@@ -66,19 +66,27 @@ int sili_sched_init(struct sili_device *sdev)
 	u32 i;
 	int ret;
 
-	sdev->submit_wq = alloc_workqueue(SILI_NAME "-submit", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	sdev->submit_wq = alloc_workqueue(SILI_NAME "-submit",
+					  WQ_PERCPU | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!sdev->submit_wq)
 		return -ENOMEM;
 	ret = drmm_add_action_or_reset(&sdev->drm, sili_sched_release, sdev);
 	for (i = 0; i < sdev->num_hwqs && !ret; i++) {
 		struct sili_hwq *hwq = &sdev->hwq[i];
+		/* Hangs are the watchdog's. */
+		const struct drm_sched_init_args args = {
+			.ops = &sili_sched_ops,
+			.submit_wq = sdev->submit_wq,
+			.num_rqs = 1,
+			.credit_limit = SILI_MAX_SCHED,
+			.timeout = MAX_SCHEDULE_TIMEOUT,
+			.name = hwq->name,
+			.dev = sdev->drm.dev,
+		};
 
 		init_waitqueue_head(&hwq->wait);
 		snprintf(hwq->name, sizeof(hwq->name), SILI_NAME "-q%u", i);
-		/* Hangs are the watchdog's. */
-		ret = drm_sched_init(&hwq->sched, &sili_sched_ops, sdev->submit_wq, 1,
-				     SILI_MAX_SCHED, 0, MAX_SCHEDULE_TIMEOUT, NULL, NULL,
-				     hwq->name, sdev->drm.dev);
+		ret = drm_sched_init(&hwq->sched, &args);
 	}
 	return ret;
 }

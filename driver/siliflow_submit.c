@@ -124,7 +124,7 @@ static int sili_sched_prepare(struct drm_file *file, struct sili_queue *queue,
 	struct sili_job *job = entry->job;
 	int ret;
 
-	ret = drm_sched_job_init(&job->base, &queue->entity, 1, file);
+	ret = drm_sched_job_init(&job->base, &queue->entity, 1, file, file->client_id);
 	if (ret)
 		return ret;
 	job->queue = queue;

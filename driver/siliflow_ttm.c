@@ -249,7 +249,7 @@ int sili_ttm_init(struct sili_device *sdev)
 
 	ret = ttm_device_init(&sdev->ttm, &sili_ttm_funcs, sdev->drm.dev,
 			      sdev->drm.anon_inode->i_mapping, sdev->drm.vma_offset_manager,
-			      false, false);
+			      0);
 	if (ret)
 		return ret;
 	ret = drmm_add_action_or_reset(&sdev->drm, sili_ttm_release, &sdev->ttm);

@@ -21,15 +21,15 @@ static u64 sili_vram_end(struct sili_vram *vram, const struct ttm_place *place)
 	return place->lpfn ? min((u64)place->lpfn << PAGE_SHIFT, vram->size) : vram->size;
 }
 
-static u64 sili_block_end(struct sili_vram *vram, struct drm_buddy_block *block)
+static u64 sili_block_end(struct sili_vram *vram, struct gpu_buddy_block *block)
 {
-	return drm_buddy_block_offset(block) + drm_buddy_block_size(&vram->mm, block);
+	return gpu_buddy_block_offset(block) + gpu_buddy_block_size(&vram->mm, block);
 }
 
 /* Where the pages of a new resource lie, in their order. */
 static int sili_vram_segments(struct sili_vram *vram, struct sili_vram_res *res)
 {
-	struct drm_buddy_block *block;
+	struct gpu_buddy_block *block;
 	u32 page = 0, i = 0;
 
 	list_for_each_entry(block, &res->blocks, link)
@@ -38,10 +38,10 @@ static int sili_vram_segments(struct sili_vram *vram, struct sili_vram_res *res)
 	if (!res->segs)
 		return -ENOMEM;
 	list_for_each_entry(block, &res->blocks, link) {
-		u64 start = drm_buddy_block_offset(block);
+		u64 start = gpu_buddy_block_offset(block);
 
 		res->segs[i++] = (struct sili_seg){ .page = page, .hbm_page = start >> PAGE_SHIFT };
-		page += drm_buddy_block_size(&vram->mm, block) >> PAGE_SHIFT;
+		page += gpu_buddy_block_size(&vram->mm, block) >> PAGE_SHIFT;
 		if (start < vram->visible)
 			res->visible += min(sili_block_end(vram, block), vram->visible) - start;
 	}
@@ -59,16 +59,16 @@ static int sili_vram_take(struct sili_vram *vram, struct sili_vram_res *res,
 		return -ENOSPC;
 	lockdep_assert_held(&vram->lock);
 	if (place->flags & TTM_PL_FLAG_TOPDOWN)
-		flags |= DRM_BUDDY_TOPDOWN_ALLOCATION;
+		flags |= GPU_BUDDY_TOPDOWN_ALLOCATION;
 	if (place->fpfn || end != vram->size)
-		flags |= DRM_BUDDY_RANGE_ALLOCATION;
-	ret = drm_buddy_alloc_blocks(&vram->mm, (u64)place->fpfn << PAGE_SHIFT, end,
+		flags |= GPU_BUDDY_RANGE_ALLOCATION;
+	ret = gpu_buddy_alloc_blocks(&vram->mm, (u64)place->fpfn << PAGE_SHIFT, end,
 				     res->base.size, align, &res->blocks, flags);
 	if (ret)
 		return ret;
 	ret = sili_vram_segments(vram, res);
 	if (ret)
-		drm_buddy_free_list(&vram->mm, &res->blocks, 0);
+		gpu_buddy_free_list(&vram->mm, &res->blocks, 0);
 	else
 		vram->visible_used += res->visible;
 	return ret;
@@ -105,7 +105,7 @@ static void sili_vram_free(struct ttm_resource_manager *man, struct ttm_resource
 	struct sili_vram *vram = to_sili_vram(man);
 
 	mutex_lock(&vram->lock);
-	drm_buddy_free_list(&vram->mm, &res->blocks, 0);
+	gpu_buddy_free_list(&vram->mm, &res->blocks, 0);
 	vram->visible_used -= res->visible;
 	mutex_unlock(&vram->lock);
 	ttm_resource_fini(man, base);
@@ -163,7 +163,7 @@ int sili_vram_init(struct ttm_device *ttm, u64 size, u64 visible)
 
 	if (!vram)
 		return -ENOMEM;
-	ret = drm_buddy_init(&vram->mm, size, PAGE_SIZE);
+	ret = gpu_buddy_init(&vram->mm, size, PAGE_SIZE);
 	if (ret) {
 		kfree(vram);
 		return ret;
@@ -190,7 +190,7 @@ void sili_vram_fini(struct ttm_device *ttm)
 		return;
 	vram = to_sili_vram(man);
 	ttm_resource_manager_set_used(man, false);
-	drm_buddy_fini(&vram->mm);
+	gpu_buddy_fini(&vram->mm);
 	ttm_resource_manager_cleanup(man);
 	ttm_set_driver_manager(ttm, TTM_PL_VRAM, NULL);
 	mutex_destroy(&vram->lock);

@@ -3,8 +3,9 @@
 #ifndef _SILIFLOW_VRAM_H_
 #define _SILIFLOW_VRAM_H_
 
-#include <drm/drm_buddy.h>
 #include <drm/ttm/ttm_resource.h>
+
+#include "siliflow_compat.h"
 
 /** struct sili_vram - manager */
 struct sili_vram {
@@ -15,7 +16,7 @@ struct sili_vram {
 	u64 visible;
 	/** @lock: protects what follows */
 	struct mutex lock;
-	struct drm_buddy mm;
+	struct gpu_buddy mm;
 	u64 visible_used;
 };
 

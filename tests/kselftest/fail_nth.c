@@ -280,10 +280,7 @@ TEST_F(fail_nth, jobs)
 		if (fails(_metadata, self, n, call_jobs))
 			break;
 		ASSERT_EQ(0, util_bo_wait(self->fd, self->c.data_bo, -1));
-		if (reported != self->reported)
-			EXPECT_EQ(0, self->c.data[0]);
-		else
-			EXPECT_EQ(7, self->c.data[0]);
+		EXPECT_EQ(reported != self->reported ? 0 : 7, self->c.data[0]);
 	}
 	ASSERT_LT(n, MAX_NTH);
 	EXPECT_GT(n, 1);
