@@ -362,11 +362,10 @@ static int sili_bind_prepare_job(struct sili_bind *bind, struct drm_exec *exec,
 				 struct drm_file *file)
 {
 	struct drm_gem_object *gem;
-	unsigned long i;
 	int ret;
 
 	/* What this bind replaces has to be there until its turn. */
-	drm_exec_for_each_locked_object(exec, i, gem) {
+	drm_exec_for_each_locked_object(exec, gem) {
 		ret = sili_vm_restore(bind->vm, gem);
 		if (ret)
 			return ret;

@@ -11,6 +11,7 @@
 
 #include <drm/drm_buddy.h>
 #include <drm/drm_drv.h>
+#include <drm/drm_exec.h>
 #include <drm/drm_gpuvm.h>
 #include <drm/gpu_scheduler.h>
 #include <drm/ttm/ttm_bo.h>
@@ -23,6 +24,13 @@
 #define SILI_DRIVER_GPUVA DRIVER_GEM_GPUVA
 #else
 #define SILI_DRIVER_GPUVA 0
+#endif
+
+/* 7.3: the iterator has its own index. */
+#if SILI_BEFORE(7, 3)
+#undef drm_exec_for_each_locked_object
+#define drm_exec_for_each_locked_object(exec, obj) \
+	for (unsigned long i__ = 0; ((obj) = drm_exec_obj(exec, i__)); ++i__)
 #endif
 
 /* 7.0: the buddy allocator is not DRM's alone. */
@@ -114,6 +122,13 @@ static inline int sili_sched_start(struct drm_gpu_scheduler *sched,
 }
 
 #define drm_sched_init sili_sched_start
+#endif
+
+/* 6.13: the name is a string. */
+#if SILI_BEFORE(6, 13)
+#define SILI_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
+#else
+#define SILI_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
 #endif
 
 #endif /* _SILIFLOW_COMPAT_H_ */

@@ -141,9 +141,8 @@ int sili_shared_lock(struct sili_vm *vm, struct drm_exec *exec, u32 *gen)
 void sili_shared_fence(struct sili_vm *vm, struct drm_exec *exec, struct dma_fence *fence)
 {
 	struct drm_gem_object *gem;
-	unsigned long i;
 
-	drm_exec_for_each_locked_object(exec, i, gem)
+	drm_exec_for_each_locked_object(exec, gem)
 		if (gem != vm->base.r_obj)
 			dma_resv_add_fence(gem->resv, fence, DMA_RESV_USAGE_WRITE);
 }
@@ -331,4 +330,4 @@ int sili_gem_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
 	return ret;
 }
 
-MODULE_IMPORT_NS(DMA_BUF);
+SILI_IMPORT_NS(DMA_BUF);
