@@ -365,6 +365,33 @@ static bool store_row(struct x1_wg *wg, struct x1_mem *mem, const struct x1_issu
 			  hi - lo);
 }
 
+/* Rows one after the other, whole, as they are: what most transfers are. */
+static bool is_plain(const struct dma *d)
+{
+	return d->ndim <= 2 && !(d->ctrl & X1_DMA_CTRL_GATHER) && d->dil[0] == 1 && !d->bound[0] &&
+	       (d->ndim < 2 || !d->bound[1]) && !d->convert;
+}
+
+static bool run_plain(struct x1_wg *wg, struct x1_mem *mem, const struct x1_issue *is,
+		      const struct dma *d, struct window *w)
+{
+	bool store = is->insn->op == X1_OP_STORE;
+	uint64_t bytes = (uint64_t)d->count[0] * d->lbits / 8;
+	uint64_t span = bytes + (uint64_t)(d->count[1] - 1) * (uint64_t)d->lstride[1];
+	uint8_t *local = x1_wg_local(wg, is->rd, span, !store);
+	uint64_t dva = (uint64_t)is->ra + (uint64_t)(d->origin[0] * (int64_t)d->mbits / 8);
+
+	if (d->ndim == 2)
+		dva += (uint64_t)(d->origin[1] * d->mstride[1]);
+	for (uint32_t i = 0; i < d->count[1]; i++) {
+		if (!move(wg, mem, is, w, dva, local, bytes, store))
+			return false;
+		dva += (uint64_t)w->step;
+		local += d->lstride[1];
+	}
+	return true;
+}
+
 bool x1_dma_run(struct x1_wg *wg, struct x1_mem *mem, struct x1_issue *is)
 {
 	struct cursor c = {.i = {0}};
@@ -376,6 +403,8 @@ bool x1_dma_run(struct x1_wg *wg, struct x1_mem *mem, struct x1_issue *is)
 		return true;
 	unpack_fields(is, &d);
 	w.step = d.dil[0] == 1 ? d.mstride[1] * d.dil[1] : 0;
+	if (is_plain(&d))
+		return run_plain(wg, mem, is, &d, &w);
 	do {
 		locate(wg, is, &d, &c);
 		if (!(is->insn->op == X1_OP_STORE ? store_row(wg, mem, is, &d, &c, &w)

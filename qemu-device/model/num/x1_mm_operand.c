@@ -138,7 +138,7 @@ static void mask_tf32(float *v, size_t n)
 		v[i] = x1_bits_f32(x1_f32_bits(v[i]) & ~0x1fffu);
 }
 
-static void int4_to_bytes(const uint8_t *src, int8_t *dst, size_t n)
+static void int4_to_bytes(const uint8_t *restrict src, int8_t *restrict dst, size_t n)
 {
 	for (size_t i = 0; i < n / 2; i++) {
 		dst[2 * i] = (int8_t)((int8_t)(src[i] << 4) >> 4);
@@ -232,19 +232,23 @@ static void decode_lines(const struct x1_mm_operand *op, uint32_t first, uint32_
 	}
 }
 
-/* Cells of a row to the elements that the kernel takes. */
-static void convert_row(const struct x1_mm_rows *to, const void *cells, void *dst)
+/* Cells of a row to the elements that the kernel takes; loops that a compiler makes vectors of. */
+static void convert_row(enum x1_mm_elem elem, const void *restrict cells, void *restrict dst,
+			uint32_t n)
 {
-	if (to->elem == X1_MM_BF16) {
-		for (uint32_t i = 0; i < to->pitch; i++)
-			((uint16_t *)dst)[i] = (uint16_t)(((const uint32_t *)cells)[i] >> 16);
-	} else if (to->elem == X1_MM_I16) {
-		for (uint32_t i = 0; i < to->pitch; i++)
-			((int16_t *)dst)[i] = ((const int8_t *)cells)[i];
-	} else if (to->offset) {
-		for (uint32_t i = 0; i < to->pitch; i++)
-			((uint8_t *)dst)[i] = ((const uint8_t *)cells)[i] ^ 0x80;
-	}
+	const uint8_t *restrict bytes = cells;
+	const uint32_t *restrict words = cells;
+	uint16_t *restrict halves = dst;
+
+	if (elem == X1_MM_BF16)
+		for (uint32_t i = 0; i < n; i++)
+			halves[i] = (uint16_t)(words[i] >> 16);
+	else if (elem == X1_MM_I16)
+		for (uint32_t i = 0; i < n; i++)
+			halves[i] = (uint16_t)(int8_t)bytes[i];
+	else
+		for (uint32_t i = 0; i < n; i++)
+			((uint8_t *restrict)dst)[i] = bytes[i] ^ 0x80;
 }
 
 /* Rows that the host path turns into BF16 by itself, the rest of their pitch 0. */
@@ -312,7 +316,8 @@ void x1_mm_unpack_rows(const struct x1_mm_args *m, bool is_b, uint32_t first, ui
 				fold_row(op, first + r, (float *)row, m->k);
 		}
 		if (convert)
-			convert_row(to, row, (uint8_t *)dst + (size_t)r * to->pitch * elem);
+			convert_row(to->elem, row, (uint8_t *)dst + (size_t)r * to->pitch * elem,
+				    to->pitch);
 	}
 }
 

@@ -40,6 +40,7 @@ struct x1_memtime {
 	uint32_t sets;
 	uint64_t stamp;
 	struct x1_l2_tag *tags; /* sets x ways */
+	uint32_t *guess;        /* where the tag of an extent was found last, by its number */
 	struct x1_tlb_tag *tlb;
 	struct x1_l2_tag **filled; /* scratch: tags that the current request fills */
 	uint32_t filled_cap;
