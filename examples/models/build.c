@@ -7,11 +7,32 @@
 #include "models.h"
 
 const struct model models[] = {
-	{"bert_base", "BERT-base, encoder of 12 layers", {1, 12, 128}, 30522, bert_base},
-	{"gpt2", "GPT-2 (124 M), prefill, logits of the last token", {1, 12, 128}, 50257, gpt2},
-	{"resnet50", "ResNet-50 v1.5, 224 x 224", {1, 16, 0}, 1, resnet50},
-	{"vit_b16", "ViT-B/16, 224 x 224", {1, 12, 0}, 1, vit_b16},
-	{"dlrm", "DLRM, 26 tables, dot interaction", {128, 0, 0}, 26 * 8192, dlrm},
+	{"bert_base",
+	 "BERT-base, encoder of 12 layers",
+	 {1, 12, 128},
+	 30522,
+	 SILI_SCALING_ROWS,
+	 bert_base},
+	{"gpt2",
+	 "GPT-2 (124 M), prefill, logits of the last token",
+	 {1, 12, 128},
+	 50257,
+	 SILI_SCALING_ROWS,
+	 gpt2},
+	{"resnet50", "ResNet-50 v1.5, 224 x 224", {1, 16, 0}, 1, SILI_SCALING_ROWS, resnet50},
+	{"vit_b16", "ViT-B/16, 224 x 224", {1, 12, 0}, 1, SILI_SCALING_ROWS, vit_b16},
+	{"dlrm",
+	 "DLRM, 26 tables, dot interaction",
+	 {128, 0, 0},
+	 26 * 8192,
+	 SILI_SCALING_ROWS,
+	 dlrm},
+	{"deepseek_block",
+	 "a block of DeepSeek-V3 (MLA, experts) with 8 of its experts",
+	 {1, 0, 32},
+	 1,
+	 SILI_SCALING_BLOCKS,
+	 deepseek_block},
 };
 
 const unsigned int num_models = sizeof(models) / sizeof(models[0]);

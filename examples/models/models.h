@@ -17,6 +17,7 @@ struct model {
 	const char *name, *what;
 	struct model_size size; /* the model's own; 0 where it has none */
 	uint32_t ids;           /* rows of its tables */
+	enum sili_scaling scaling;
 	struct sili_graph *(*build)(const struct model_size *size);
 };
 
@@ -53,5 +54,6 @@ struct sili_graph *gpt2(const struct model_size *size);
 struct sili_graph *resnet50(const struct model_size *size);
 struct sili_graph *vit_b16(const struct model_size *size);
 struct sili_graph *dlrm(const struct model_size *size);
+struct sili_graph *deepseek_block(const struct model_size *size);
 
 #endif /* MODELS_H */

@@ -33,6 +33,7 @@ static int fill_input(struct model_run *run, uint32_t i, uint32_t ids)
 
 	sili_graph_tensor(run->graph, sili_graph_input_at(run->graph, i), &t);
 	f = malloc(t.elements * sizeof(*f));
+	free(run->in[i]);
 	run->in[i] = malloc(t.elements * sizeof(double));
 	if (!f || !run->in[i] || !sili_exec_input(run->exec, i))
 		ret = -ENOMEM;
@@ -54,6 +55,21 @@ static int fill_input(struct model_run *run, uint32_t i, uint32_t ids)
 	return ret;
 }
 
+int model_compile(struct model_run *run, const struct model *model,
+		  const struct sili_exec_attr *attr, char *err, size_t err_len)
+{
+	struct sili_exec_attr a = *attr;
+	int ret;
+
+	a.scaling = model->scaling;
+	sili_exec_free(run->exec);
+	run->exec = NULL;
+	ret = sili_exec_new(run->dev, run->graph, &a, &run->exec, err, err_len);
+	for (uint32_t i = 0; i < run->num_in && !ret; i++)
+		ret = fill_input(run, i, model->ids);
+	return ret;
+}
+
 int model_open(struct model_run *run, struct sili_device *dev, const struct model *model,
 	       const struct model_size *size, const struct sili_exec_attr *attr, char *err,
 	       size_t err_len)
@@ -68,14 +84,10 @@ int model_open(struct model_run *run, struct sili_device *dev, const struct mode
 	run->graph = model->build(&s);
 	if (!run->graph)
 		return -ENOMEM;
-	ret = sili_exec_new(dev, run->graph, attr, &run->exec, err, err_len);
-	while (!ret && sili_graph_input_at(run->graph, run->num_in))
+	while (sili_graph_input_at(run->graph, run->num_in))
 		run->num_in++;
 	run->in = calloc(run->num_in + 1, sizeof(*run->in));
-	if (!ret && !run->in)
-		ret = -ENOMEM;
-	for (uint32_t i = 0; i < run->num_in && !ret; i++)
-		ret = fill_input(run, i, model->ids);
+	ret = run->in ? model_compile(run, model, attr, err, err_len) : -ENOMEM;
 	if (ret)
 		model_close(run);
 	return ret;

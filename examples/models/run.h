@@ -27,6 +27,9 @@ const struct model *model_named(const char *name);
 int model_open(struct model_run *run, struct sili_device *dev, const struct model *model,
 	       const struct model_size *size, const struct sili_exec_attr *attr, char *err,
 	       size_t err_len);
+/* Compile what is open once more, with other attributes. */
+int model_compile(struct model_run *run, const struct model *model,
+		  const struct sili_exec_attr *attr, char *err, size_t err_len);
 void model_close(struct model_run *run);
 /* 0, or -errno: sili_exec_error(). */
 int model_measure(struct model_run *run, struct model_result *result);

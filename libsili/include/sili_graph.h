@@ -109,6 +109,14 @@ enum sili_op {
 	SILI_OP_CONCAT = 15,
 	/* Dimension i of the result is dimension perm[i] of x, rank 4 at most. Field: perm. */
 	SILI_OP_TRANSPOSE = 16,
+	/*
+	 * Mixture of experts: each token's rows through the experts that its logits
+	 * choose, added up by their weights. x (..., c), logits (..., e), bias (e) of
+	 * the choice, gate and up (e, i, c), down (e, c, i): down · (silu(gate · x) *
+	 * (up · x)). Choice and weights as sili_route() has them. Fields: top_k,
+	 * groups, top_groups, gate, normalise, scale.
+	 */
+	SILI_OP_MOE = 17,
 	SILI_OP_COUNT,
 };
 
@@ -141,6 +149,7 @@ struct sili_node {
 	float eps;
 	uint32_t axis, start, length;
 	uint32_t perm[4];
+	uint32_t top_k, top_groups, gate, normalise; /* gate: enum sili_gate */
 };
 
 struct sili_graph *sili_graph_new(void);
@@ -222,12 +231,20 @@ int sili_graph_unpack(struct sili_graph **graph, const void *data, size_t bytes,
 #define SILI_EXEC_NO_PARALLEL (1u << 3) /* one queue, one node after the other */
 #define SILI_EXEC_FLAGS       0xfu
 
+/* How 8-bit operands of products keep their range. */
+enum sili_scaling {
+	SILI_SCALING_ROWS = 0, /* weights by rows, activations not at all */
+	SILI_SCALING_BLOCKS,   /* FP32 scales: weights 128 x 128, activations 1 x 128 */
+};
+
 struct sili_exec_attr {
 	uint32_t size;      /* sizeof(struct sili_exec_attr) */
 	uint32_t precision; /* SILI_PRECISION() of MATRIX, 0 = E4M3 */
 	uint32_t act_fmt;   /* SILI_PRECISION() of values between nodes, 0 = BF16 */
 	enum sili_prefetch prefetch;
 	uint32_t flags; /* SILI_EXEC_* */
+	enum sili_scaling scaling;
+	uint32_t reserved; /* 0 */
 	/*
 	 * Weights may take so many bytes of HBM, 0 = what fits. What is beyond
 	 * stays in system memory and is copied in ahead of its node.

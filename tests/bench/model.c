@@ -17,9 +17,9 @@ struct entry {
 };
 
 static const struct entry entries[] = {
-	{"bert_base", 0, true}, {"gpt2", 0, true},       {"resnet50", 0, true},
-	{"resnet50", 8, false}, {"resnet50", 16, false}, {"vit_b16", 0, true},
-	{"dlrm", 0, true},
+	{"bert_base", 0, true}, {"gpt2", 0, true},           {"resnet50", 0, true},
+	{"resnet50", 8, false}, {"resnet50", 16, false},     {"vit_b16", 0, true},
+	{"dlrm", 0, true},      {"deepseek_block", 0, true},
 };
 
 static void add(json_t *root, const struct entry *e, const struct model *m, const char *what,
@@ -32,45 +32,39 @@ static void add(json_t *root, const struct entry *e, const struct model *m, cons
 	bench_add(root, name, unit, against, value);
 }
 
-static int run_level(struct sili_device *dev, const struct entry *e, const struct model *m,
-		     enum sili_prefetch level, struct model_result *r, double *distance)
-{
-	struct sili_exec_attr attr = {.size = sizeof(attr), .prefetch = level};
-	struct model_size size = {.batch = e->batch};
-	struct model_run run;
-	char err[256] = "";
-	int ret = model_open(&run, dev, m, &size, &attr, err, sizeof(err));
-
-	if (ret) {
-		fprintf(stderr, "x1-bench: %s: %s\n", e->name, err);
-		return ret;
-	}
-	ret = model_measure(&run, r);
-	if (!ret && distance)
-		ret = model_compare(&run, distance, 1);
-	model_close(&run);
-	return ret;
-}
-
 static int run_entry(json_t *root, struct sili_device *dev, const struct entry *e)
 {
 	static const char *const ratios[] = {"", "floor_ratio_noprefetch", "floor_ratio_kernel",
 					     "floor_ratio"};
+	struct sili_exec_attr attr = {.size = sizeof(attr), .prefetch = SILI_PREFETCH_OFF};
 	const struct model *m = model_named(e->name);
 	struct sili_info info = {.size = sizeof(info)};
-	struct model_result r;
-	double distance;
+	struct model_size size = {.batch = e->batch};
+	struct model_result r = {0};
+	double distance = 0;
+	struct model_run run;
+	char err[256] = "";
 	int ret = sili_get_info(dev, &info);
 
+	if (!ret)
+		ret = model_open(&run, dev, m, &size, &attr, err, sizeof(err));
+	if (ret) {
+		fprintf(stderr, "x1-bench: %s: %s\n", e->name, err);
+		return ret;
+	}
 	for (int l = SILI_PREFETCH_OFF; l <= SILI_PREFETCH_GRAPH && !ret; l++) {
-		bool last = l == SILI_PREFETCH_GRAPH;
-
-		ret = run_level(dev, e, m, (enum sili_prefetch)l, &r,
-				last && e->compare ? &distance : NULL);
+		attr.prefetch = (enum sili_prefetch)l;
+		if (l != SILI_PREFETCH_OFF)
+			ret = model_compile(&run, m, &attr, err, sizeof(err));
+		if (!ret)
+			ret = model_measure(&run, &r);
 		if (!ret)
 			add(root, e, m, ratios[l], "ratio", "weights and inputs through HBM once",
 			    (double)r.cycles / (double)r.info.floor_cycles);
 	}
+	if (!ret && e->compare)
+		ret = model_compare(&run, &distance, 1);
+	model_close(&run);
 	if (ret)
 		return ret;
 	add(root, e, m, "device_ms", "ms", "", (double)r.cycles * 1e3 / (double)info.clock_hz);

@@ -467,6 +467,91 @@ static int eval_embedding(struct eval *e)
 	return 0;
 }
 
+/* ---- experts ---- */
+
+/* Of a token: scores, and by how much each expert's result counts, 0 = not chosen. */
+static void route(const struct eval *e, const double *logits, size_t n, double *score,
+		  double *weight)
+{
+	const struct sili_node *node = &e->node->n;
+	size_t groups = node->groups ? node->groups : 1, per = n / groups;
+	size_t open = node->top_groups ? node->top_groups : groups;
+	const double *bias = e->in[2];
+	double sum = 0;
+
+	memcpy(score, logits, n * sizeof(*score));
+	if (node->gate == SILI_GATE_SOFTMAX)
+		softmax_row(score, n);
+	for (size_t i = 0; i < n; i++) {
+		if (node->gate == SILI_GATE_SIGMOID)
+			score[i] = 1 / (1 + exp(-logits[i]));
+		weight[i] = 0;
+	}
+	for (size_t k = 0; k < node->top_k; k++) {
+		size_t best = n;
+
+		for (size_t i = 0; i < n; i++) {
+			size_t better = 0;
+			double mine = 0;
+
+			/* Groups whose two largest have a larger sum than this one's. */
+			for (size_t g = 0; g < groups && open < groups; g++) {
+				size_t at = g == 0 ? i / per : g - (g <= i / per);
+				double a = -INFINITY, b = -INFINITY;
+
+				for (size_t j = at * per; j < (at + 1) * per; j++) {
+					double v = score[j] + bias[j];
+
+					b = v > a ? a : fmax(b, v);
+					a = fmax(a, v);
+				}
+				if (g == 0)
+					mine = a + (per > 1 ? b : 0);
+				else if (a + (per > 1 ? b : 0) > mine ||
+					 (a + (per > 1 ? b : 0) == mine && at < i / per))
+					better++;
+			}
+			if (weight[i] == 0 && better < open &&
+			    (best == n || score[i] + bias[i] > score[best] + bias[best]))
+				best = i;
+		}
+		weight[best] = score[best];
+		sum += score[best];
+	}
+	for (size_t i = 0; i < n; i++)
+		weight[i] *= scale_of(e) / (node->normalise ? sum : 1);
+}
+
+static int eval_moe(struct eval *e)
+{
+	size_t tokens = graph_rows(in_tensor(e, 0)), c = graph_cols(in_tensor(e, 0));
+	size_t n = graph_cols(in_tensor(e, 1)), inner = in_tensor(e, 3)->dim[1];
+	double *work = malloc((2 * n + inner) * sizeof(*work));
+
+	if (!work)
+		return -ENOMEM;
+	memset(e->out[0], 0, tokens * c * sizeof(double));
+	for (size_t t = 0; t < tokens; t++) {
+		const double *x = e->in[0] + t * c;
+		double *weight = work + n, *h = work + 2 * n;
+
+		route(e, e->in[1] + t * n, n, work, weight);
+		for (size_t i = 0; i < n; i++) {
+			if (weight[i] == 0)
+				continue;
+			for (size_t j = 0; j < inner; j++)
+				h[j] = unary(X1_VEC_SILU,
+					     dot(x, e->in[3] + (i * inner + j) * c, c)) *
+				       dot(x, e->in[4] + (i * inner + j) * c, c);
+			for (size_t j = 0; j < c; j++)
+				e->out[0][t * c + j] +=
+					weight[i] * dot(h, e->in[5] + (i * c + j) * inner, inner);
+		}
+	}
+	free(work);
+	return 0;
+}
+
 /* ---- moving ---- */
 
 /* Elements before and behind a dimension. */
@@ -534,14 +619,23 @@ static int eval_same(struct eval *e)
 }
 
 static int (*const evals[SILI_OP_COUNT])(struct eval *e) = {
-	[SILI_OP_MATMUL] = eval_matmul,       [SILI_OP_UNARY] = eval_unary,
-	[SILI_OP_BINARY] = eval_binary,       [SILI_OP_REDUCE] = eval_reduce,
-	[SILI_OP_CONVERT] = eval_same,        [SILI_OP_RESHAPE] = eval_same,
-	[SILI_OP_CONV] = eval_conv,           [SILI_OP_POOL] = eval_pool,
-	[SILI_OP_SOFTMAX] = eval_softmax,     [SILI_OP_NORM] = eval_norm,
-	[SILI_OP_ATTENTION] = eval_attention, [SILI_OP_ROPE] = eval_rope,
-	[SILI_OP_EMBEDDING] = eval_embedding, [SILI_OP_SLICE] = eval_slice,
-	[SILI_OP_CONCAT] = eval_concat,       [SILI_OP_TRANSPOSE] = eval_transpose,
+	[SILI_OP_MATMUL] = eval_matmul,
+	[SILI_OP_UNARY] = eval_unary,
+	[SILI_OP_BINARY] = eval_binary,
+	[SILI_OP_REDUCE] = eval_reduce,
+	[SILI_OP_CONVERT] = eval_same,
+	[SILI_OP_RESHAPE] = eval_same,
+	[SILI_OP_CONV] = eval_conv,
+	[SILI_OP_POOL] = eval_pool,
+	[SILI_OP_SOFTMAX] = eval_softmax,
+	[SILI_OP_NORM] = eval_norm,
+	[SILI_OP_ATTENTION] = eval_attention,
+	[SILI_OP_ROPE] = eval_rope,
+	[SILI_OP_EMBEDDING] = eval_embedding,
+	[SILI_OP_SLICE] = eval_slice,
+	[SILI_OP_CONCAT] = eval_concat,
+	[SILI_OP_TRANSPOSE] = eval_transpose,
+	[SILI_OP_MOE] = eval_moe,
 };
 
 /* ---- a node, a graph ---- */

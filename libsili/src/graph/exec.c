@@ -28,8 +28,10 @@ static int resolve(struct sili_exec *x, const struct sili_exec_attr *attr)
 {
 	x->attr = attr ? *attr : (struct sili_exec_attr){.size = sizeof(*attr)};
 	if (x->attr.size != sizeof(*attr) || x->attr.flags & ~SILI_EXEC_FLAGS ||
-	    x->attr.prefetch > SILI_PREFETCH_GRAPH) {
-		graph_fail(x->g, -EINVAL, NULL, "attr", "size, flags or prefetch is not right");
+	    x->attr.prefetch > SILI_PREFETCH_GRAPH || x->attr.scaling > SILI_SCALING_BLOCKS ||
+	    x->attr.reserved) {
+		graph_fail(x->g, -EINVAL, NULL, "attr",
+			   "size, flags, prefetch, scaling or reserved is not right");
 		return -EINVAL;
 	}
 	x->precision = x->attr.precision ? (enum x1_format)(x->attr.precision - 1) : X1_FMT_E4M3;

@@ -47,6 +47,7 @@ struct exec_node {
 	uint32_t first_cmd, num_cmds;      /* in cmds */
 	uint64_t cycles;                   /* what the cost model expects, 0 = unknown */
 	uint64_t macs, roofline;
+	uint64_t work;        /* offset of its workspace in the arena */
 	uint64_t weights_end; /* of its resident weights, in the buffer of weights */
 };
 
@@ -93,6 +94,8 @@ uint64_t exec_row(const struct sili_exec *x, uint32_t tensor);
  */
 int exec_passes(struct sili_exec *x);
 /* What MATRIX multiplies in for this node, of its activations. */
+/* Blocks of its activations. */
+enum x1_scale_mode exec_block_mode(const struct sili_exec *x, const struct graph_node *node);
 enum x1_format exec_attention_fmt(const struct sili_exec *x, const struct graph_node *node);
 enum x1_format exec_matrix_fmt(const struct sili_exec *x, const struct graph_node *node);
 
@@ -101,6 +104,10 @@ int exec_weights(struct sili_exec *x);
 
 /* memory.c: places and offsets of everything between nodes. */
 int exec_memory(struct sili_exec *x);
+
+/* moe.c: bytes of a mixture's workspace, -errno; its commands. */
+int64_t exec_moe_work(const struct sili_exec *x, const struct graph_node *node);
+int exec_moe(struct sili_exec *x, uint32_t node, union x1_cmd *cmds, uint32_t max);
 
 /* lower.c: the commands of all nodes. */
 int exec_lower(struct sili_exec *x);

@@ -21,6 +21,7 @@ struct graph_tensor {
 	char name[SILI_NAME_LEN];
 	enum graph_role role;
 	enum x1_format fmt;
+	enum x1_scale_mode mode; /* on a device: scales of its blocks lie behind it */
 	uint32_t rank, dim[SILI_MAX_RANK];
 	void *data; /* of a weight */
 	bool owned; /* data is freed with the graph */
@@ -61,11 +62,6 @@ static inline uint64_t graph_elements(const struct graph_tensor *t)
 	return n;
 }
 
-static inline uint64_t graph_bytes(const struct graph_tensor *t)
-{
-	return sili_format_bytes(t->fmt, graph_elements(t));
-}
-
 /* Length of a row, and how many there are. */
 static inline uint32_t graph_cols(const struct graph_tensor *t)
 {
@@ -75,6 +71,19 @@ static inline uint32_t graph_cols(const struct graph_tensor *t)
 static inline uint64_t graph_rows(const struct graph_tensor *t)
 {
 	return graph_elements(t) / graph_cols(t);
+}
+
+/* Where the scales of blocks begin. */
+static inline uint64_t graph_scales_at(const struct graph_tensor *t)
+{
+	return sili_align(sili_format_bytes(t->fmt, graph_elements(t)), 64);
+}
+
+static inline uint64_t graph_bytes(const struct graph_tensor *t)
+{
+	if (!t->mode)
+		return sili_format_bytes(t->fmt, graph_elements(t));
+	return graph_scales_at(t) + graph_rows(t) * sili_scale_row_bytes(t->mode, graph_cols(t));
 }
 
 static inline bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b)
@@ -130,6 +139,10 @@ enum graph_field_id {
 	GRAPH_F_START,
 	GRAPH_F_LENGTH,
 	GRAPH_F_PERM,
+	GRAPH_F_TOP_K,
+	GRAPH_F_TOP_GROUPS,
+	GRAPH_F_GATE,
+	GRAPH_F_NORMALISE,
 	GRAPH_FIELDS,
 };
 

@@ -146,7 +146,12 @@ static int lower_matmul(struct lower *l)
 	} else if (w && w->mode) {
 		g.b_scale_mode = w->mode;
 		g.b_scales = w->scale_dva;
-		g.b_scale_batch = sili_scale_row_bytes(w->mode, k) * n;
+		g.b_scale_batch = sili_scale_row_bytes(w->mode, k) * sili_scale_rows(w->mode, n);
+	}
+	if (a->mode) {
+		g.a_scale_mode = a->mode;
+		g.a_scales = g.a + graph_scales_at(a);
+		g.a_scale_batch = sili_scale_row_bytes(a->mode, k) * m;
 	}
 	g.ahead[0].dva = ahead(l, &g.ahead[0].bytes);
 	ret = sili_gemm(l->x->dev, &g, l->cmds, l->max, &plan);
@@ -273,8 +278,31 @@ static int lower_unary(struct lower *l)
 	return map(l, (enum x1_vec_op)l->node->n.vec_op);
 }
 
+/* Rows in blocks, their scales behind them. */
+static int quantise(struct lower *l)
+{
+	const struct graph_tensor *x = in_of(l, 0), *y = out_of(l);
+	struct sili_quant q = {
+		.size = sizeof(q),
+		.mode = y->mode,
+		.rows = (uint32_t)graph_rows(x),
+		.k = graph_cols(x),
+		.plain_fmt = in_fmt(l, 0),
+		.coded_fmt = y->fmt,
+		.plain = in_dva(l, 0),
+		.coded = out_dva(l),
+		.scales = out_dva(l) + graph_scales_at(y),
+		.plain_stride = in_row(l, 0),
+		.prefetch = l->x->attr.prefetch,
+	};
+
+	return graph_rows(x) > INT32_MAX ? -E2BIG : sili_quant(l->x->dev, &q, l->cmds, l->max);
+}
+
 static int lower_convert(struct lower *l)
 {
+	if (out_of(l)->mode)
+		return quantise(l);
 	return map(l, X1_VEC_MOV);
 }
 
@@ -549,6 +577,11 @@ static int lower_transpose(struct lower *l)
 	return sili_map(l->x->dev, &m, l->cmds, l->max);
 }
 
+static int lower_moe(struct lower *l)
+{
+	return exec_moe(l->x, (uint32_t)(l->node - l->x->g->node), l->cmds, l->max);
+}
+
 static int (*const lowers[SILI_OP_COUNT])(struct lower *l) = {
 	[SILI_OP_MATMUL] = lower_matmul,       [SILI_OP_UNARY] = lower_unary,
 	[SILI_OP_BINARY] = lower_unary,        [SILI_OP_REDUCE] = lower_reduce,
@@ -557,7 +590,7 @@ static int (*const lowers[SILI_OP_COUNT])(struct lower *l) = {
 	[SILI_OP_NORM] = lower_norm,           [SILI_OP_ATTENTION] = lower_attention,
 	[SILI_OP_ROPE] = lower_rope,           [SILI_OP_EMBEDDING] = lower_embedding,
 	[SILI_OP_SLICE] = lower_slice,         [SILI_OP_CONCAT] = lower_concat,
-	[SILI_OP_TRANSPOSE] = lower_transpose,
+	[SILI_OP_TRANSPOSE] = lower_transpose, [SILI_OP_MOE] = lower_moe,
 };
 
 /* ---- all nodes ---- */

@@ -108,11 +108,31 @@ static uint32_t make_blocks(struct sili_exec *x, struct life *life, struct graph
 	return n;
 }
 
+/* What nodes need while they run, behind the blocks of tensors; nodes share it. */
+static int make_work(struct sili_exec *x, struct graph_block *blocks, uint32_t *n)
+{
+	for (uint32_t i = 0; i < x->g->num_nodes; i++) {
+		int64_t bytes = x->g->node[i].n.op == SILI_OP_MOE ? exec_moe_work(x, &x->g->node[i])
+								  : 0;
+
+		if (bytes < 0)
+			return (int)bytes;
+		if (!bytes)
+			continue;
+		x->info.naive_peak += (uint64_t)bytes;
+		/* The node's place in the list until it has one in memory. */
+		x->node[i].work = *n;
+		blocks[(*n)++] =
+			(struct graph_block){.bytes = (uint64_t)bytes, .first = i, .last = i};
+	}
+	return 0;
+}
+
 static int plan_arena(struct sili_exec *x)
 {
 	struct sili_graph *g = x->g;
 	struct life *life = calloc(g->num_tensors, sizeof(*life));
-	struct graph_block *blocks = calloc(g->num_tensors, sizeof(*blocks));
+	struct graph_block *blocks = calloc(g->num_tensors + g->num_nodes, sizeof(*blocks));
 	uint64_t peak = 0;
 	uint32_t n;
 	int ret = life && blocks ? 0 : -ENOMEM;
@@ -120,8 +140,13 @@ static int plan_arena(struct sili_exec *x)
 	if (!ret) {
 		lives(x, life);
 		n = make_blocks(x, life, blocks);
-		ret = graph_plan(blocks, n, EXEC_ALIGN, &peak, &x->info.lower_bound);
+		ret = make_work(x, blocks, &n);
 	}
+	if (!ret)
+		ret = graph_plan(blocks, n, EXEC_ALIGN, &peak, &x->info.lower_bound);
+	for (uint32_t i = 0; i < g->num_nodes && !ret; i++)
+		if (g->node[i].n.op == SILI_OP_MOE)
+			x->node[i].work = blocks[x->node[i].work].offset;
 	x->info.peak = peak;
 	for (uint32_t i = 1; i < g->num_tensors && !ret; i++) {
 		uint32_t block = life[x->t[i].root].block;
@@ -166,6 +191,9 @@ int exec_memory(struct sili_exec *x)
 {
 	int ret;
 
+	x->node = calloc(x->g->num_nodes + 1, sizeof(*x->node));
+	if (!x->node)
+		return -ENOMEM;
 	places(x);
 	ret = plan_arena(x);
 	return ret ? ret : plan_io(x);

@@ -39,6 +39,10 @@ const struct graph_field graph_fields[GRAPH_FIELDS] = {
 	[GRAPH_F_START] = ENTRY(start, 1, false),
 	[GRAPH_F_LENGTH] = ENTRY(length, 1, false),
 	[GRAPH_F_PERM] = ENTRY(perm, 4, false),
+	[GRAPH_F_TOP_K] = ENTRY(top_k, 1, false),
+	[GRAPH_F_TOP_GROUPS] = ENTRY(top_groups, 1, false),
+	[GRAPH_F_GATE] = ENTRY(gate, 1, false),
+	[GRAPH_F_NORMALISE] = ENTRY(normalise, 1, false),
 };
 
 static const char *in_name(uint32_t i)
@@ -429,6 +433,60 @@ static void infer_embedding(struct sili_graph *g, const struct graph_node *node,
 	out->dim[out->rank++] = graph_cols(table);
 }
 
+/* ---- experts ---- */
+
+/* A weight (e, rows, cols). */
+static bool experts_ok(struct sili_graph *g, const struct graph_node *node, uint32_t in, uint32_t e,
+		       uint32_t rows, uint32_t cols)
+{
+	return rank_is(g, node, in, 3, 3) && dim_is(g, node, in, 0, e) &&
+	       dim_is(g, node, in, 1, rows) && dim_is(g, node, in, 2, cols);
+}
+
+static void infer_moe(struct sili_graph *g, const struct graph_node *node, struct graph_tensor *out)
+{
+	const struct graph_tensor *x = graph_in(g, node, 0), *logits = graph_in(g, node, 1);
+	const struct sili_node *n = &node->n;
+	uint32_t e = graph_cols(logits), c = graph_cols(x), groups = n->groups ? n->groups : 1;
+	uint32_t inner;
+
+	if (!rank_is(g, node, 1, x->rank, x->rank) || !rank_is(g, node, 3, 3, 3))
+		return;
+	for (uint32_t i = 0; i + 1 < x->rank; i++)
+		if (!dim_is(g, node, 1, i, x->dim[i]))
+			return;
+	inner = graph_in(g, node, 3)->dim[1];
+	if (!vector_ok(g, node, 2, e) || !experts_ok(g, node, 3, e, inner, c) ||
+	    !experts_ok(g, node, 4, e, inner, c) || !experts_ok(g, node, 5, e, c, inner) ||
+	    !in_range(g, node, GRAPH_F_TOP_K, n->top_k, 1, e < 64 ? e : 64) ||
+	    !in_range(g, node, GRAPH_F_GATE, n->gate, SILI_GATE_SOFTMAX, SILI_GATE_SIGMOID) ||
+	    !in_range(g, node, GRAPH_F_NORMALISE, n->normalise, 0, 1) ||
+	    !in_range(g, node, GRAPH_F_GROUPS, groups, 1, e) ||
+	    !in_range(g, node, GRAPH_F_TOP_GROUPS, n->top_groups, 0, groups))
+		return;
+	if (e % groups || n->top_k > e / groups * (n->top_groups ? n->top_groups : groups)) {
+		graph_fail(g, -EINVAL, node, "groups", "%u of %u experts, too few for top_k %u",
+			   groups, e, n->top_k);
+		return;
+	}
+	for (uint32_t i = 2; i < 6; i++) {
+		if (graph_in(g, node, i)->role != GRAPH_WEIGHT) {
+			graph_fail(g, -EINVAL, node, in_name(i), "'%s' is no weight",
+				   graph_in(g, node, i)->name);
+			return;
+		}
+	}
+	result(out, x);
+	out->fmt = X1_FMT_FP32;
+}
+
+static uint64_t macs_moe(const struct sili_graph *g, const struct graph_node *node)
+{
+	const struct graph_tensor *gate = graph_in(g, node, 3);
+
+	return graph_elements(graph_in(g, node, 0)) * node->n.top_k * gate->dim[1] * 3;
+}
+
 /* ---- moving ---- */
 
 static void infer_slice(struct sili_graph *g, const struct graph_node *node,
@@ -526,6 +584,10 @@ static const struct graph_op ops[SILI_OP_COUNT] = {
 	[SILI_OP_SLICE] = {"slice", 1, 1, 1, 0, FIELD(AXIS) | FIELD(START) | FIELD(LENGTH),
 			   infer_slice, NULL},
 	[SILI_OP_CONCAT] = {"concat", 1, SILI_NODE_INPUTS, 1, 0, FIELD(AXIS), infer_concat, NULL},
+	[SILI_OP_MOE] = {"moe", 6, 6, 1, 0,
+			 FIELD(TOP_K) | FIELD(GROUPS) | FIELD(TOP_GROUPS) | FIELD(GATE) |
+				 FIELD(NORMALISE) | FIELD(SCALE),
+			 infer_moe, macs_moe},
 	[SILI_OP_TRANSPOSE] = {"transpose", 1, 1, 1, 0, FIELD(PERM), infer_transpose, NULL},
 };
 

@@ -298,6 +298,7 @@ enum want_kind {
 struct want {
 	enum want_kind kind;
 	enum x1_format fmt;
+	enum x1_scale_mode mode;
 };
 
 enum x1_format exec_matrix_fmt(const struct sili_exec *x, const struct graph_node *node)
@@ -316,26 +317,40 @@ enum x1_format exec_attention_fmt(const struct sili_exec *x, const struct graph_
 	return x1_format_bits(fmt) > 16 ? X1_FMT_FP16 : fmt;
 }
 
+enum x1_scale_mode exec_block_mode(const struct sili_exec *x, const struct graph_node *node)
+{
+	bool eight = x1_format_bits(exec_matrix_fmt(x, node)) == 8;
+
+	return x->attr.scaling == SILI_SCALING_BLOCKS && eight ? X1_SCALE_F32_1X128 : X1_SCALE_NONE;
+}
+
 /* What node reads its input i as. */
 static struct want want_of(const struct sili_exec *x, const struct graph_node *node, uint32_t i)
 {
-	const struct want soft = {WANT_SOFT, x->act_fmt};
+	const struct want soft = {WANT_SOFT, x->act_fmt, X1_SCALE_NONE};
 
 	switch (node->n.op) {
 	case SILI_OP_MATMUL:
+		if (i == 0)
+			return (struct want){WANT_HARD, exec_matrix_fmt(x, node),
+					     exec_block_mode(x, node)};
+		/* fallthrough */
 	case SILI_OP_CONV:
 		if (i < 2)
-			return (struct want){WANT_HARD, exec_matrix_fmt(x, node)};
-		return i == 2 ? (struct want){WANT_HARD, X1_FMT_FP32} : soft;
+			return (struct want){WANT_HARD, exec_matrix_fmt(x, node), X1_SCALE_NONE};
+		return i == 2 ? (struct want){WANT_HARD, X1_FMT_FP32, X1_SCALE_NONE} : soft;
 	case SILI_OP_ATTENTION:
-		return i < 3 ? (struct want){WANT_HARD, exec_attention_fmt(x, node)} : soft;
+		return i < 3 ? (struct want){WANT_HARD, exec_attention_fmt(x, node), X1_SCALE_NONE}
+			     : soft;
+	case SILI_OP_MOE:
+		return i == 1 ? (struct want){WANT_HARD, X1_FMT_FP32, X1_SCALE_NONE} : soft;
 	case SILI_OP_CONVERT:
 	case SILI_OP_RESHAPE:
 	case SILI_OP_SLICE:
 	case SILI_OP_CONCAT:
 	case SILI_OP_TRANSPOSE:
 	case SILI_OP_EMBEDDING:
-		return (struct want){WANT_ANY, 0};
+		return (struct want){WANT_ANY, 0, X1_SCALE_NONE};
 	default:
 		return soft;
 	}
@@ -351,9 +366,10 @@ static void wish(struct sili_exec *x, struct wishes *w, uint32_t id, struct want
 {
 	struct wishes *of = &w[x->t[id].root];
 
-	if (want.kind == WANT_HARD)
+	/* What is block quantised is made of a tensor that is not. */
+	if (want.kind == WANT_HARD && !want.mode)
 		of->hard |= 1u << want.fmt;
-	else if (want.kind == WANT_SOFT)
+	else if (want.kind != WANT_ANY)
 		of->soft = true;
 }
 
@@ -405,7 +421,7 @@ static void choose_formats(struct sili_exec *x, const struct wishes *w)
 /* Conversions that are there already. */
 struct converted {
 	uint32_t from, to;
-	enum x1_format fmt;
+	struct want want;
 };
 
 struct inserter {
@@ -426,19 +442,23 @@ static bool append(struct inserter *ins, const struct graph_node *node)
 }
 
 /* A tensor with id's values in fmt, made by a node that is put in here. */
-static uint32_t convert(struct inserter *ins, uint32_t id, enum x1_format fmt, bool shared)
+static uint32_t convert(struct inserter *ins, uint32_t id, struct want want, bool shared)
 {
 	struct sili_graph *g = ins->x->g;
 	struct graph_node node = {.n = {.size = sizeof(node.n), .op = SILI_OP_CONVERT}};
 	uint32_t dim[SILI_MAX_RANK], rank = g->tensor[id].rank, to;
+	bool dense = ins->x->t[id].row && g->tensor[id].fmt == want.fmt && !want.mode;
 	char name[SILI_NAME_LEN];
 
 	for (uint32_t i = 0; shared && i < ins->num_done; i++)
-		if (ins->done[i].from == id && ins->done[i].fmt == fmt)
+		if (ins->done[i].from == id && ins->done[i].want.fmt == want.fmt &&
+		    ins->done[i].want.mode == want.mode)
 			return ins->done[i].to;
 	memcpy(dim, g->tensor[id].dim, sizeof(dim));
-	snprintf(name, sizeof(name), "%.50s:%s", g->tensor[id].name, sili_format_name(fmt));
-	to = graph_new_tensor(g, name, GRAPH_VALUE, fmt, rank, dim);
+	snprintf(name, sizeof(name), "%.50s:%s", g->tensor[id].name,
+		 dense ? "dense" : sili_format_name(want.fmt));
+	to = graph_new_tensor(g, name, GRAPH_VALUE, want.fmt, rank, dim);
+	g->tensor[to].mode = want.mode;
 	node.n.in[0] = id;
 	node.out[0] = to;
 	memcpy(node.name, name, sizeof(name));
@@ -446,7 +466,7 @@ static uint32_t convert(struct inserter *ins, uint32_t id, enum x1_format fmt, b
 	    !graph_grow(g, (void **)&ins->done, ins->num_done, &ins->done_room, sizeof(*ins->done)))
 		return 0;
 	if (shared)
-		ins->done[ins->num_done++] = (struct converted){id, to, fmt};
+		ins->done[ins->num_done++] = (struct converted){id, to, want};
 	ins->x->info.converts++;
 	return to;
 }
@@ -466,8 +486,8 @@ static void insert_converts(struct inserter *ins)
 			if (!id || g->tensor[id].role == GRAPH_WEIGHT)
 				continue;
 			want = want_of(x, &node, j);
-			if (want.kind == WANT_HARD && g->tensor[id].fmt != want.fmt)
-				node.n.in[j] = convert(ins, id, want.fmt, true);
+			if (want.kind == WANT_HARD && (g->tensor[id].fmt != want.fmt || want.mode))
+				node.n.in[j] = convert(ins, id, want, true);
 		}
 		if (g->code || !append(ins, &node))
 			return;
@@ -484,7 +504,7 @@ static void insert_converts(struct inserter *ins)
 			taken |= g->output[j].tensor < x->num_roots &&
 				 x->t[g->output[j].tensor].root == root;
 		if (taken)
-			o->tensor = convert(ins, o->tensor, o->fmt, false);
+			o->tensor = convert(ins, o->tensor, (struct want){.fmt = o->fmt}, false);
 	}
 }
 
@@ -575,7 +595,8 @@ static int dense(struct sili_exec *x)
 			if (id && x->t[id].row && !(graph_op(node.n.op)->flags & GRAPH_ROWS) &&
 			    !(node.n.op == SILI_OP_SLICE && is_view(x, &node) &&
 			      node.n.axis + 1 == g->tensor[id].rank))
-				node.n.in[j] = convert(&ins, id, g->tensor[id].fmt, true);
+				node.n.in[j] = convert(
+					&ins, id, (struct want){.fmt = g->tensor[id].fmt}, true);
 		}
 		if (g->code || !append(&ins, &node))
 			ret = g->code;
@@ -598,7 +619,8 @@ static int formats(struct sili_exec *x)
 			if (g->node[i].n.in[j])
 				wish(x, w, g->node[i].n.in[j], want_of(x, &g->node[i], j));
 	for (uint32_t i = 0; i < g->num_outputs; i++)
-		wish(x, w, g->output[i].tensor, (struct want){WANT_HARD, g->output[i].fmt});
+		wish(x, w, g->output[i].tensor,
+		     (struct want){.kind = WANT_HARD, .fmt = g->output[i].fmt});
 	choose_formats(x, w);
 	free(w);
 	insert_converts(&ins);

@@ -15,6 +15,20 @@
 
 /* ---- which there are ---- */
 
+/* Blocks of a weight of 128 x 128 have whole matrices of them. */
+static enum x1_scale_mode matrix_mode(const struct sili_exec *x, const struct graph_node *node,
+				      const struct graph_tensor *t, enum x1_format fmt)
+{
+	uint64_t rows = node->n.trans_b ? graph_cols(t) : t->dim[t->rank - 2];
+
+	if (node->n.op == SILI_OP_CONV)
+		return X1_SCALE_NONE;
+	if (x1_format_bits(fmt) < 8)
+		return X1_SCALE_MX32;
+	return exec_block_mode(x, node) && (t->rank == 2 || rows % 128 == 0) ? X1_SCALE_F32_128X128
+									     : X1_SCALE_NONE;
+}
+
 static struct exec_weight describe(const struct sili_exec *x, const struct graph_node *node,
 				   uint32_t i)
 {
@@ -27,7 +41,7 @@ static struct exec_weight describe(const struct sili_exec *x, const struct graph
 	};
 	bool matrix = graph_op(node->n.op)->flags & GRAPH_EPILOGUE;
 
-	if (matrix && i == 1) {
+	if ((matrix && i == 1) || (node->n.op == SILI_OP_MOE && i >= 3)) {
 		w.transpose = node->n.trans_b;
 		if (node->n.op == SILI_OP_CONV) {
 			w.rows = t->dim[0];
@@ -36,9 +50,7 @@ static struct exec_weight describe(const struct sili_exec *x, const struct graph
 		if (t->fmt == X1_FMT_FP32) {
 			w.fmt = node->n.precision ? (enum x1_format)(node->n.precision - 1)
 						  : x->precision;
-			w.mode = x1_format_bits(w.fmt) < 8 && node->n.op == SILI_OP_MATMUL
-					 ? X1_SCALE_MX32
-					 : X1_SCALE_NONE;
+			w.mode = matrix_mode(x, node, t, w.fmt);
 			w.row_scales = x1_format_bits(w.fmt) <= 8 && !w.mode;
 		}
 		return w;
@@ -90,7 +102,8 @@ static int add_weight(struct sili_exec *x, uint32_t node, uint32_t i)
 	w.next = *chain;
 	w.bytes = sili_format_bytes(w.fmt, w.rows * w.cols);
 	w.scale_bytes = w.row_scales ? w.rows * 4
-				     : sili_scale_row_bytes(w.mode, (uint32_t)w.cols) * w.rows;
+				     : sili_scale_row_bytes(w.mode, (uint32_t)w.cols) *
+					       sili_scale_rows(w.mode, (uint32_t)w.rows);
 	x->weight[x->num_weights++] = w;
 	*chain = x->num_weights;
 	x->node[node].weight[i] = x->num_weights;
@@ -242,6 +255,25 @@ static void put_row(const struct exec_weight *w, float *row, uint64_t r, uint8_t
 	x1_pack_f32(w->fmt, true, row, dst, r * k, k);
 }
 
+/* Rows under one row of scales at a time. */
+static int put_blocks(const struct graph_tensor *t, const struct exec_weight *w, uint8_t *dst,
+		      uint8_t *scales, float *rows)
+{
+	uint32_t high = w->mode == X1_SCALE_F32_128X128 ? 128 : 1, k = (uint32_t)w->cols;
+	size_t row = sili_format_bytes(w->fmt, k);
+	int ret = 0;
+
+	for (uint64_t r = 0; r < w->rows && !ret; r += high) {
+		uint32_t n = (uint32_t)sili_min64(high, w->rows - r);
+
+		for (uint32_t i = 0; i < n; i++)
+			row_of(t, w, r + i, rows + (size_t)i * k);
+		ret = sili_quantise(w->mode, w->fmt, rows, n, k, dst + r * row,
+				    scales + r / high * sili_scale_row_bytes(w->mode, k), NULL);
+	}
+	return ret;
+}
+
 static int upload_one(struct sili_exec *x, const struct exec_weight *w, float *row)
 {
 	const struct graph_tensor *t = exec_tensor(x, w->tensor);
@@ -254,21 +286,11 @@ static int upload_one(struct sili_exec *x, const struct exec_weight *w, float *r
 		memcpy(dst, t->data, w->bytes);
 		return 0;
 	}
-	for (uint64_t r = 0; r < w->rows; r++) {
+	for (uint64_t r = 0; r < w->rows && !w->mode; r++) {
 		row_of(t, w, r, row);
-		if (w->mode) {
-			size_t sb = sili_scale_row_bytes(w->mode, (uint32_t)w->cols);
-			int ret = sili_quantise(w->mode, w->fmt, row, 1, (uint32_t)w->cols,
-						dst + r * sili_format_bytes(w->fmt, w->cols),
-						scales + r * sb, NULL);
-
-			if (ret)
-				return ret;
-		} else {
-			put_row(w, row, r, dst, scales);
-		}
+		put_row(w, row, r, dst, scales);
 	}
-	return 0;
+	return w->mode ? put_blocks(t, w, dst, scales, row) : 0;
 }
 
 static int upload(struct sili_exec *x)
@@ -280,7 +302,7 @@ static int upload(struct sili_exec *x)
 	for (uint32_t i = 0; i < x->num_weights; i++)
 		if (x->weight[i].cols > longest)
 			longest = x->weight[i].cols;
-	row = malloc((longest + 1) * sizeof(*row));
+	row = malloc((longest + 1) * 128 * sizeof(*row));
 	if (!row)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < x->num_weights && !ret; i++) {
@@ -304,9 +326,6 @@ int exec_weights(struct sili_exec *x)
 	struct sili_graph *g = x->g;
 	int ret = 0;
 
-	x->node = calloc(g->num_nodes + 1, sizeof(*x->node));
-	if (!x->node)
-		return -ENOMEM;
 	for (uint32_t i = 0; i < g->num_nodes; i++)
 		for (uint32_t j = 0; j < SILI_NODE_INPUTS && !ret; j++)
 			if (g->node[i].n.in[j] &&

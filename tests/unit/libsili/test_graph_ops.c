@@ -23,9 +23,9 @@ struct input {
 
 struct op_case {
 	const char *name;
-	struct input in[4];
+	struct input in[6];
 	struct sili_node n;
-	double limit; /* largest difference over the largest value, in FP32 */
+	double limit; /* of the root of squares of differences to that of values, in FP32 */
 };
 
 #define F32(...)                                \
@@ -112,6 +112,22 @@ static const struct op_case cases[] = {
 	 {VALUE(7, 16), VALUE(7, 40)},
 	 {.op = SILI_OP_CONCAT, .axis = 1},
 	 1e-6},
+	{"experts, softmax",
+	 {VALUE(20, 64), VALUE(20, 4), WEIGHT(4), WEIGHT(4, 96, 64), WEIGHT(4, 96, 64),
+	  WEIGHT(4, 64, 96)},
+	 {.op = SILI_OP_MOE, .top_k = 2},
+	 1e-5},
+	{"experts in groups, sigmoid",
+	 {VALUE(2, 15, 128), VALUE(2, 15, 8), WEIGHT(8), WEIGHT(8, 128, 128), WEIGHT(8, 128, 128),
+	  WEIGHT(8, 128, 128)},
+	 {.op = SILI_OP_MOE,
+	  .top_k = 3,
+	  .groups = 4,
+	  .top_groups = 2,
+	  .gate = SILI_GATE_SIGMOID,
+	  .normalise = 1,
+	  .scale = 2.5f},
+	 1e-5},
 	{"transpose", {VALUE(6, 40)}, {.op = SILI_OP_TRANSPOSE, .perm = {1, 0}}, 1e-6},
 	{"transpose of four",
 	 {VALUE(2, 3, 8, 16)},
@@ -157,9 +173,9 @@ static void values(const struct input *in, uint32_t seed, float *f)
 
 struct built {
 	struct sili_graph *g;
-	float *data[4]; /* of inputs */
-	double *wide[4];
-	size_t n[4];
+	float *data[6]; /* of inputs */
+	double *wide[6];
+	size_t n[6];
 	uint32_t inputs;
 };
 
@@ -171,7 +187,7 @@ static void build(const struct op_case *c, bool gaps, struct built *b)
 	*b = (struct built){.g = sili_graph_new()};
 	n.size = sizeof(n);
 	n.name = c->name;
-	for (uint32_t i = 0; i < 4 && c->in[i].rank; i++) {
+	for (uint32_t i = 0; i < 6 && c->in[i].rank; i++) {
 		struct input in = c->in[i];
 		bool wider = gaps && !in.weight && !in.range && (in.rank == 2 || in.rank == 3);
 		uint32_t cols = in.dim[in.rank - 1];
@@ -215,11 +231,14 @@ static void free_built(struct built *b)
 	sili_graph_free(b->g);
 }
 
-static void check(const struct op_case *c, bool gaps, enum x1_format fmt, double limit)
+static void check(const struct op_case *c, bool gaps, enum x1_format fmt, enum sili_scaling scaling,
+		  double limit)
 {
-	struct sili_exec_attr attr = {.size = sizeof(attr),
-				      .precision = SILI_PRECISION(fmt),
-				      .act_fmt = SILI_PRECISION(fmt)};
+	struct sili_exec_attr attr = {
+		.size = sizeof(attr),
+		.scaling = scaling,
+		.precision = SILI_PRECISION(fmt),
+		.act_fmt = SILI_PRECISION(fmt == X1_FMT_E4M3 ? X1_FMT_BF16 : fmt)};
 	struct sili_tensor_info info = {.size = sizeof(info)};
 	double most = 0, diff = 0, *want;
 	struct sili_exec *x;
@@ -240,13 +259,13 @@ static void check(const struct op_case *c, bool gaps, enum x1_format fmt, double
 		fail_msg("%s: %s", c->name, sili_exec_error(x));
 	assert_int_equal(sili_exec_get_output(x, 0, got, info.elements), 0);
 	for (size_t i = 0; i < info.elements; i++) {
-		most = fmax(most, fabs(want[i]));
-		diff = fmax(diff, fabs((double)got[i] - want[i]));
+		most += want[i] * want[i];
+		diff += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
 	}
 	/* Written so that a NaN fails. */
-	if (!(diff <= limit * most))
-		fail_msg("%s in %s%s: differs by %g of %g", c->name, sili_format_name(fmt),
-			 gaps ? ", rows with gaps" : "", diff, most);
+	if (!(sqrt(diff) <= limit * sqrt(most)))
+		fail_msg("%s in %s%s: squares of differences %g of %g", c->name,
+			 sili_format_name(fmt), gaps ? ", rows with gaps" : "", diff, most);
 	sili_exec_free(x);
 	free_built(&b);
 	free(want);
@@ -257,21 +276,37 @@ static void test_fp32(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < CASES; i++)
-		check(&cases[i], false, X1_FMT_FP32, cases[i].limit);
+		check(&cases[i], false, X1_FMT_FP32, SILI_SCALING_ROWS, cases[i].limit);
 }
 
 static void test_gaps(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < CASES; i++)
-		check(&cases[i], true, X1_FMT_FP32, cases[i].limit);
+		check(&cases[i], true, X1_FMT_FP32, SILI_SCALING_ROWS, cases[i].limit);
 }
 
 static void test_fp16(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < CASES; i++)
-		check(&cases[i], true, X1_FMT_FP16, 4e-3);
+		check(&cases[i], true, X1_FMT_FP16, SILI_SCALING_ROWS, 4e-3);
+}
+
+/* FP8 products, without and with scales of blocks. */
+static void test_blocks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CASES; i++) {
+		enum sili_op op = cases[i].n.op;
+
+		if (op != SILI_OP_MATMUL && op != SILI_OP_MOE)
+			continue;
+		/* Products of the experts' rows are beyond what E4M3 holds without scales. */
+		if (op == SILI_OP_MATMUL)
+			check(&cases[i], false, X1_FMT_E4M3, SILI_SCALING_ROWS, 0.1);
+		check(&cases[i], true, X1_FMT_E4M3, SILI_SCALING_BLOCKS, 0.1);
+	}
 }
 
 int main(void)
@@ -280,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_fp32),
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_fp16),
+		cmocka_unit_test(test_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
