@@ -44,6 +44,7 @@ help:
 	@echo 'Working on it:'
 	@echo '  make lint       licences, style, warnings of two compilers, sparse'
 	@echo '  make coverage   docs/manual/coverage.md, from the tests of MATRIX'
+	@echo '  make kernel-table docs/kernels.md, from the tests of kernels over rows'
 	@echo '  make test-debug the tests of the VM on a kernel with KASAN, lockdep, kmemleak, …'
 	@echo '  make test-7.3   the tests of the VM on the packaged kernel 7.3'
 	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
@@ -131,6 +132,10 @@ bench: guest lib
 coverage: $(STAMP)/setup
 	@$(MAKE) -C tests/unit/num O=$(BUILD)/tests/unit/num coverage
 
+kernel-table: firmware
+	@$(MAKE) -s -j$(JOBS) -C tests/unit/libsili O=$(BUILD)/kernel-table SAN= $(BUILD)/kernel-table/test_ops
+	@scripts/kernel-table
+
 lint: qemu kernel
 	@scripts/lint
 
@@ -159,4 +164,5 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test debug-kernel test-debug test-7.3 bench coverage lint fuzz install deb clean distclean
+	test debug-kernel test-debug test-7.3 bench coverage kernel-table lint fuzz \
+	install deb clean distclean

@@ -321,7 +321,9 @@ enum sili_reduce_op {
 };
 
 /*
- * Reduce each row to one value, or with `columns` each column (dst: one row).
+ * Reduce each row, or each column, to one value.
+ *
+ * With `columns` dst is one row, else one column.
  *
  * In FP32, then converted; INT32 throughout where src and dst are integers and
  * there is one group. Rows are summed as RSUM does in groups of 16,384 columns,
@@ -375,13 +377,17 @@ int sili_rope(struct sili_device *dev, const struct sili_rope *op, union x1_cmd 
 /* ---- rows by number ------------------------------------------------------ */
 
 /*
- * sili_gather():      dst[r] = src[index[r]], src has `limit` rows (embedding lookup)
- * sili_scatter():     dst[index[r]] = src[r], dst has `limit` rows; numbers differ
- * sili_scatter_add(): dst[index[r]] += src[r], r rising, in FP32, then converted once
+ * Rows by number: gather, scatter, scatter-add.
+ *
+ * sili_gather() (embedding lookup): dst[r] = src[index[r]], src has `limit` rows.
+ *
+ * sili_scatter(): dst[index[r]] = src[r], dst has `limit` rows; numbers differ.
+ *
+ * sili_scatter_add(): dst[index[r]] += src[r], r rising, in FP32, converted once.
  *
  * index: rows INT32. Beyond 0 .. limit - 1 gather gives a row of zeros, the
  * others pass the row over. Gather and scatter move bits where formats are
- * equal. Scatter-add reads src once for every 512 rows of dst.
+ * equal. Scatter-add reads src once for each block of up to 512 rows of dst.
  */
 struct sili_rows {
 	uint32_t size;
@@ -563,8 +569,11 @@ int sili_route(struct sili_device *dev, const struct sili_route *op, union x1_cm
 /* ---- quantisation -------------------------------------------------------- */
 
 /*
- * sili_quant():   coded, scales = block quantised `plain`, bits as sili_quantise()
- * sili_dequant(): plain = coded * scales, in FP32 and then converted
+ * Block quantisation on the device, both ways.
+ *
+ * sili_quant(): coded and scales from plain, the bits of sili_quantise().
+ *
+ * sili_dequant(): plain = coded * scales, in FP32 and then converted.
  *
  * rows x k elements, scales as sili_scale_row_bytes() and sili_scale_rows() say,
  * in the mode's format. NVFP4 has a scale per tensor: tensor_value, or one FP32

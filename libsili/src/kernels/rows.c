@@ -204,6 +204,18 @@ static void add_body(struct tiles *t)
 	tile_step(t, &(struct tile_step){.op = X1_VEC_MOV, .dst = ADD_OUT, .s0 = ADD_ACC});
 }
 
+/*
+ * Rows of a block. Every block reads the whole source: as many as L2 can feed
+ * at the speed of LOAD's port, each with a work-group of its own.
+ */
+static uint32_t block_rows(const struct sili_info *info, const struct sili_rows *r)
+{
+	uint64_t groups = sili_min64(info->mcus_healthy, info->l2_bw / X1_LOAD_PORT + 1);
+	uint64_t high = groups / sili_div_up(r->cols, ADD_COLS);
+
+	return (uint32_t)sili_min64(sili_div_up(r->limit, high ? high : 1), ADD_ROWS);
+}
+
 SILI_EXPORT int sili_scatter_add(struct sili_device *dev, const struct sili_rows *op,
 				 union x1_cmd *cmds, uint32_t max)
 {
@@ -212,7 +224,6 @@ SILI_EXPORT int sili_scatter_add(struct sili_device *dev, const struct sili_rows
 			  .dim = {op->cols, op->limit},
 			  .prefetch = op->prefetch,
 			  .fixed_cols = ADD_COLS,
-			  .max_rows = ADD_ROWS,
 			  .tile_bytes = ADD_ROWS * ADD_COLS * 4,
 			  .begin = add_begin,
 			  .body = add_body,
@@ -221,6 +232,7 @@ SILI_EXPORT int sili_scatter_add(struct sili_device *dev, const struct sili_rows
 
 	if (!request_ok(&r))
 		return -EINVAL;
+	t.row_step = t.max_rows = block_rows(&dev->info, &r);
 	t.param[P_ROWS] = r.rows;
 	t.param[P_FMT] = r.src_fmt;
 	t.param[P_STRIDE] = r.src_stride;

@@ -13,6 +13,7 @@
  * Row numbers are loaded a tile ahead of the rows that they name, so that LOAD
  * does not stand still for them.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tiles.h"
@@ -284,7 +285,8 @@ static int choose(const struct sili_info *info, struct tiles *t)
 	return 0;
 }
 
-static int plan(const struct sili_info *info, struct tiles *t)
+/* What is left out of a request. */
+static int settle(struct tiles *t)
 {
 	for (uint32_t i = 0; i < TILE_DIMS; i++) {
 		if (!t->dim[i])
@@ -295,6 +297,11 @@ static int plan(const struct sili_info *info, struct tiles *t)
 	t->col_step = one(t->col_step);
 	t->row_step = one(t->row_step);
 	t->prefetch = sili_prefetch_mode(t->prefetch);
+	return 0;
+}
+
+static int plan(const struct sili_info *info, struct tiles *t)
+{
 	for (uint32_t i = 1; i <= TILE_OPERANDS; i++)
 		if (t->op[i].use && !operand_ok(t, &t->op[i]))
 			return -EINVAL;
@@ -1008,13 +1015,39 @@ static struct sili_key key_of(const struct tiles *t)
 
 X1_STATIC_ASSERT(4 + TILE_PARAMS + TILE_OPERANDS * KEY_OPERAND <= SILI_KEY_WORDS);
 
+/* Plan, program, and the number of work-groups as the kernel's note. */
+static int make(struct sili_device *dev, struct tiles *t, const struct sili_key *key,
+		const struct sili_kernel **kernel)
+{
+	int ret = plan(&dev->info, t);
+	struct sili_kernel *k;
+	struct sili_prog *p;
+	uint32_t *grid;
+
+	if (ret)
+		return ret;
+	p = generate(t);
+	grid = malloc(sizeof(*grid));
+	ret = p && grid ? sili_prog_finish(p, dev, &k) : -ENOMEM;
+	sili_prog_free(p);
+	if (ret) {
+		free(grid);
+		return ret;
+	}
+	*grid = t->grid;
+	k->note = grid;
+	ret = sili_cache_add(dev, key, k);
+	*kernel = ret ? NULL : k;
+	return ret;
+}
+
 int tiles_launch(struct sili_device *dev, struct tiles *t, union x1_cmd *cmds, uint32_t max)
 {
 	uint64_t words[TILE_OPERANDS + TILE_EXTRA], args;
 	uint32_t n = t->num_extra ? TILE_OPERANDS + t->num_extra : TILE_OPERANDS;
 	const struct sili_kernel *k;
 	struct sili_key key;
-	int ret = plan(&dev->info, t);
+	int ret = settle(t);
 
 	if (ret)
 		return ret;
@@ -1023,9 +1056,7 @@ int tiles_launch(struct sili_device *dev, struct tiles *t, union x1_cmd *cmds, u
 	key = key_of(t);
 	k = sili_cache_find(dev, &key);
 	if (!k) {
-		struct sili_prog *p = generate(t);
-
-		ret = p ? sili_keep(dev, &key, p, &k) : -ENOMEM;
+		ret = make(dev, t, &key, &k);
 		if (ret)
 			return ret;
 	}
@@ -1035,7 +1066,7 @@ int tiles_launch(struct sili_device *dev, struct tiles *t, union x1_cmd *cmds, u
 	ret = sili_args(dev, words, n, &args);
 	if (ret)
 		return ret;
-	sili_cmd_launch(cmds, k, t->grid, 1, 1, args, n);
+	sili_cmd_launch(cmds, k, *(const uint32_t *)k->note, 1, 1, args, n);
 	if (t->prefetch != SILI_PREFETCH_OFF)
 		cmds->hdr.flags |= X1_LAUNCH_OVERLAP;
 	return 1;

@@ -41,8 +41,7 @@ struct ops_case {
 	int (*emit)(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
 		    enum sili_prefetch prefetch, union x1_cmd *cmds);
 	const void *request;
-	double worst;   /* error in parts of its bound */
-	uint64_t moved; /* bytes that have to be read and written, 0 = of all buffers */
+	double worst; /* error in parts of its bound */
 };
 
 /* True: large shapes on a whole X1, cycles are reported; else small ones. */

@@ -173,7 +173,7 @@ static void map_int(void)
 {
 	const uint32_t dim[4] = {37, 5, 1, 1};
 	struct sili_map m = {
-		.size = sizeof(m), .op = X1_VEC_MUL, .dim = {37, 5, 1, 1}, .b_scalar = 715827883};
+		.size = sizeof(m), .op = X1_VEC_MUL, .dim = {37, 5, 1, 1}, .b_scalar = 715827904};
 	struct ops_case c;
 	int32_t want[37 * 5];
 	size_t n;
@@ -229,7 +229,8 @@ static void map_strided(enum x1_format fmt)
 
 /* ---- reductions ---- */
 
-static const char *const reduce_names[] = {"sum", "mean", "max", "min", "amax", "sum of squares"};
+static const char *const reduce_names[] = {"reduce, sum", "reduce, mean", "reduce, max",
+					   "reduce, min", "reduce, amax", "reduce, sum of squares"};
 
 static int emit_reduce(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
 		       enum sili_prefetch prefetch, union x1_cmd *cmds)
@@ -609,7 +610,7 @@ void ops_map(void **state)
 					      X1_FMT_E5M2, X1_FMT_E2M3, X1_FMT_E2M1, X1_FMT_INT8};
 	static const uint32_t one[4] = {1, 1, 1, 1}, row[4] = {5000, 1, 1, 1},
 			      box[4] = {24, 7, 5, 3}, tall[4] = {1, 700, 1, 2},
-			      wide[4] = {1040, 3, 2, 1};
+			      wide[4] = {1040, 3, 2, 1}, few[4] = {40, 3, 1, 1};
 	static const uint32_t large[4] = {1024, 4096, 1, 1};
 
 	(void)state;
@@ -637,6 +638,8 @@ void ops_map(void **state)
 			continue;
 		map(op, X1_FMT_FP32, X1_FMT_FP32, box, (struct spread){0, 0, 0});
 		map(op, X1_FMT_FP16, X1_FMT_BF16, wide, (struct spread){0, 2, 1});
+		for (size_t f = 0; f < 8; f++)
+			map(op, fmts[f], X1_FMT_FP32, few, (struct spread){0, 0, 0});
 	}
 	for (size_t f = 0; f < 8; f++) {
 		enum x1_format to = fmts[(f + 3) % 8];

@@ -174,7 +174,7 @@ static void route(uint32_t tokens, uint32_t experts, uint32_t top_k, uint32_t gr
 	if (bias)
 		ops_random(&c, X1_FMT_FP32, experts, 0.1);
 	c.work_bytes = (uint64_t)sili_route_work_bytes(&r);
-	ops_what(&c, "%s%s%s", gate == SILI_GATE_SIGMOID ? "sigmoid" : "softmax",
+	ops_what(&c, "fp32, %s%s%s", gate == SILI_GATE_SIGMOID ? "sigmoid" : "softmax",
 		 bias ? ", bias" : "", groups > 1 ? ", groups" : "");
 	ops_shape(&c, "%u × %u, %u", tokens, experts, top_k);
 	ops_run(&c);
@@ -225,6 +225,150 @@ static void route(uint32_t tokens, uint32_t experts, uint32_t top_k, uint32_t gr
 	free(offset);
 }
 
+/* ---- a layer of experts, from tokens to tokens ---- */
+
+enum {
+	E_TOKENS,
+	E_LOGITS,
+	E_EXPERTS, /* weights of all experts */
+	E_OUT,
+};
+
+struct layer {
+	uint32_t tokens, experts, top_k, n, k;
+};
+
+static uint64_t take(uint64_t *at, uint64_t bytes)
+{
+	uint64_t dva = *at;
+
+	*at += (bytes + 255) / 256 * 256;
+	return dva;
+}
+
+/* Route, gather, grouped GEMM by the route's offsets, weighted bags. */
+static int emit_layer(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
+		      enum sili_prefetch prefetch, union x1_cmd *cmds)
+{
+	const struct layer *l = c->request;
+	uint32_t rows = l->tokens * l->top_k;
+	uint64_t at = dva[c->num];
+	struct sili_route r = {.size = sizeof(r),
+			       .tokens = l->tokens,
+			       .experts = l->experts,
+			       .top_k = l->top_k,
+			       .gate = SILI_GATE_SOFTMAX,
+			       .normalise = true,
+			       .logits = dva[E_LOGITS],
+			       .chosen = take(&at, rows * 4),
+			       .weights = take(&at, rows * 4),
+			       .row_of = take(&at, rows * 4),
+			       .token_of = take(&at, rows * 4),
+			       .counts = take(&at, l->experts * 4),
+			       .offsets = take(&at, l->experts * 4 + 4),
+			       .prefetch = prefetch};
+	struct sili_rows g = {.size = sizeof(g),
+			      .rows = rows,
+			      .cols = l->k,
+			      .limit = l->tokens,
+			      .src_fmt = X1_FMT_FP16,
+			      .dst_fmt = X1_FMT_FP16,
+			      .src = dva[E_TOKENS],
+			      .dst = take(&at, rows * 2ull * l->k),
+			      .index = r.token_of,
+			      .prefetch = prefetch};
+	struct sili_gemm m = {.size = sizeof(m),
+			      .m = rows,
+			      .n = l->n,
+			      .k = l->k,
+			      .a_fmt = X1_FMT_FP16,
+			      .b_fmt = X1_FMT_FP16,
+			      .a = g.dst,
+			      .b = dva[E_EXPERTS],
+			      .c = take(&at, rows * 4ull * l->n),
+			      .batch = l->experts,
+			      .group = SILI_GROUP_CONTIGUOUS,
+			      .group_table = r.offsets,
+			      .b_batch = 2ull * l->n * l->k,
+			      .prefetch = prefetch};
+	struct sili_bag b = {.size = sizeof(b),
+			     .bags = l->tokens,
+			     .cols = l->n,
+			     .limit = rows,
+			     .bag_size = l->top_k,
+			     .table = m.c,
+			     .dst = dva[E_OUT],
+			     .index = r.row_of,
+			     .weights = r.weights,
+			     .prefetch = prefetch};
+	int n;
+
+	r.work = take(&at, (uint64_t)sili_route_work_bytes(&r));
+	assert_true(at - dva[c->num] <= c->work_bytes);
+	n = sili_route(dev, &r, cmds, OPS_CMDS);
+	assert_int_equal(n, 2);
+	n += sili_gather(dev, &g, cmds + n, 1);
+	n += sili_gemm(dev, &m, cmds + n, 4, NULL);
+	return n + sili_bag(dev, &b, cmds + n, 1);
+}
+
+static void layer(uint32_t tokens, uint32_t experts, uint32_t top_k, uint32_t n, uint32_t k)
+{
+	struct layer l = {tokens, experts, top_k, n, k};
+	size_t out = (size_t)tokens * n;
+	double *want = calloc(out, sizeof(*want)), *tol = calloc(out, sizeof(*tol));
+	struct ops_case c;
+
+	ops_case(&c, "layer of experts", &l, emit_layer);
+	ops_random(&c, X1_FMT_FP16, (size_t)tokens * k, 2);
+	ops_random(&c, X1_FMT_FP32, (size_t)tokens * experts, 3);
+	ops_random(&c, X1_FMT_FP16, (size_t)experts * n * k, 1);
+	ops_output(&c, X1_FMT_FP32, out);
+	c.work_bytes = (uint64_t)tokens * top_k * (16 + 2 * k + 4 * n) +
+		       4ull * experts * (tokens + 2) + 12 * 256;
+	ops_what(&c, "fp16 → fp32");
+	ops_shape(&c, "%u × %u, %u of %u, %u", tokens, k, top_k, experts, n);
+	ops_run(&c);
+	for (uint32_t t = 0; t < tokens && !ops_measure; t++) {
+		const double *x = c.buf[E_LOGITS].v + (size_t)t * experts;
+		double last = INFINITY, sum = 0;
+
+		/* Logits differ: each pass takes the largest below the last one. */
+		for (int pass = 0; pass < 2; pass++, last = INFINITY)
+			for (uint32_t i = 0; i < top_k; i++) {
+				uint32_t e = experts;
+
+				for (uint32_t j = 0; j < experts; j++)
+					if (x[j] < last && (e == experts || x[j] > x[e]))
+						e = j;
+				last = x[e];
+				if (!pass)
+					sum += exp(x[e]);
+				for (uint32_t j = 0; j < n && pass; j++) {
+					double p = 0, abs = 0, w = exp(x[e]) / sum;
+
+					for (uint32_t q = 0; q < k; q++) {
+						double v = ops_get(&c, E_TOKENS,
+								   (size_t)t * k + q) *
+							   ops_get(&c, E_EXPERTS,
+								   ((size_t)e * n + j) * k + q);
+
+						p += v;
+						abs += fabs(v);
+					}
+					want[(size_t)t * n + j] += w * p;
+					tol[(size_t)t * n + j] += w * abs * 0x1p-23 *
+								  (24 + k / 32.0);
+				}
+			}
+	}
+	if (!ops_measure)
+		ops_expect(&c, E_OUT, want, tol);
+	ops_end(&c);
+	free(want);
+	free(tol);
+}
+
 static void bad_requests(void)
 {
 	struct sili_topk t = {.size = sizeof(t), .rows = 2, .cols = 100, .k = 4};
@@ -263,6 +407,7 @@ void ops_route(void **state)
 		topk(4096, 1024, 8, false, X1_FMT_FP32, X1_FMT_FP32);
 		route(4096, 256, 8, 8, 4, 2, SILI_GATE_SIGMOID, true, true);
 		route(4096, 64, 6, 1, 1, 2, SILI_GATE_SOFTMAX, false, false);
+		layer(2048, 64, 6, 512, 1024);
 		return;
 	}
 	bad_requests();
@@ -278,4 +423,6 @@ void ops_route(void **state)
 	route(777, 64, 6, 8, 4, 2, SILI_GATE_SIGMOID, true, true);
 	route(5, 300, 20, 1, 1, 2, SILI_GATE_SIGMOID, true, false);
 	route(300, 8, 8, 2, 2, 2, SILI_GATE_SOFTMAX, true, true);
+	layer(90, 8, 2, 40, 64);
+	layer(7, 16, 3, 24, 32);
 }

@@ -160,7 +160,7 @@ static void run_on(struct ops_case *c, struct machine *m, enum sili_prefetch pre
 		   bool measure)
 {
 	struct sili_bo *bo[OPS_BUFS + 1];
-	uint64_t dva[OPS_BUFS + 1], moved = c->moved;
+	uint64_t dva[OPS_BUFS + 1];
 	union x1_cmd cmds[OPS_CMDS + 1], flush;
 	struct x1_perf perf;
 	struct sili_info info = {.size = sizeof(info)};
@@ -190,11 +190,8 @@ static void run_on(struct ops_case *c, struct machine *m, enum sili_prefetch pre
 		t_run(m->queue, &flush, 1, 0);
 		assert_int_equal(sili_run_perf(m->queue, cmds, (uint32_t)n, &perf), 0);
 		sili_get_info(m->dev, &info);
-		for (uint32_t i = 0; i < c->num && !c->moved; i++)
-			moved += c->buf[i].bytes;
-		printf("@\t%s\t%s\t%s\t%d\t%llu\t%llu\t%llu\t%llu\n", c->op, c->what, c->shape,
-		       prefetch, (unsigned long long)perf.cycles,
-		       (unsigned long long)info.hbm_bw, (unsigned long long)moved,
+		printf("@\t%s\t%s\t%s\t%d\t%llu\t%llu\t%llu\n", c->op, c->what, c->shape, prefetch,
+		       (unsigned long long)perf.cycles, (unsigned long long)info.hbm_bw,
 		       (unsigned long long)(perf.bytes_hbm_read + perf.bytes_hbm_write));
 	} else if (sili_run(m->queue, cmds, (uint32_t)n)) {
 		fail_msg("%s %s %s: %s on %s, prefetch %d", c->op, c->what, c->shape,
@@ -285,7 +282,8 @@ void ops_expect(struct ops_case *c, uint32_t buf, const double *want, const doub
 		if (!(part <= 1))
 			fail_msg("%s %s %s: buffer %u[%zu] is %.9g, expected %.9g, bound %.3g",
 				 c->op, c->what, c->shape, buf, i, got, want[i], bound);
-		if (part > c->worst)
+		/* Of other formats the conversion is most of it. */
+		if (b->fmt == X1_FMT_FP32 && part > c->worst)
 			c->worst = part;
 	}
 }
@@ -322,10 +320,8 @@ static int teardown(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ops_norm),
-		cmocka_unit_test(ops_map),
-		cmocka_unit_test(ops_shapes),
-		cmocka_unit_test(ops_route),
+		cmocka_unit_test(ops_norm),   cmocka_unit_test(ops_map),
+		cmocka_unit_test(ops_shapes), cmocka_unit_test(ops_route),
 		cmocka_unit_test(ops_quant),
 	};
 
