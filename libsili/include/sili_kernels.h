@@ -180,18 +180,30 @@ struct sili_attention {
 	float scale;                    /* above 0; 0 = 1 / sqrt(dim) */
 	float out_scale;                /* 0 = 1 */
 	enum sili_prefetch prefetch;
+	uint64_t work; /* DVA of sili_attention_work_bytes(), or 0: keys are not split */
 };
 
 struct sili_attention_plan {
 	uint32_t tile_tokens, tile_heads; /* rows of a work-group */
 	uint32_t stages, score_buffers, work_groups;
-	uint64_t cycles;   /* expected */
-	uint64_t roofline; /* products of the keys that are seen at peak, or bytes */
+	uint32_t parts, part_keys; /* of the keys; 1 where they are not split */
+	uint64_t cycles;           /* expected, without that of adding up parts */
+	uint64_t roofline;         /* products of the keys that are seen at peak, or bytes */
 };
 
 /*
- * One launch. kv_len is an argument of the kernel: a growing cache needs no
- * new program. -EINVAL also where kv_len is below q_len and causal is set.
+ * Few rows and many keys (decoding) leave MCUs idle, so with workspace the keys
+ * are split in parts, which are rows of their own up to M, L and O, and then
+ * added up: M is the largest, w = EXP(M of the part - M), L = RSUM(L * w), and
+ * O = fma(O of the part, w, O) from +0, parts in rising order. The parts follow
+ * from the request; 0 bytes: it is not split. Not with a window, nor for more
+ * than one causal token.
+ */
+int64_t sili_attention_work_bytes(const struct sili_attention *attention);
+
+/*
+ * One launch, or two where keys are split. kv_len is an argument of the kernel: a growing cache
+ * needs no new program. -EINVAL also where kv_len is below q_len and causal is set.
  */
 int sili_attention(struct sili_device *dev, const struct sili_attention *attention,
 		   union x1_cmd *cmds, uint32_t max, struct sili_attention_plan *plan);

@@ -209,6 +209,7 @@ enum sili_key_family {
 	SILI_KEY_CONV = 32,
 	SILI_KEY_WINDOW,
 	SILI_KEY_ATTENTION,
+	SILI_KEY_ATTENTION_SUM,
 };
 
 struct sili_key {

@@ -32,6 +32,8 @@ static const struct shape {
 	{NULL, "1024 tokens, 12 heads of 64, BF16", X1_FMT_BF16, 1024, 1024, 12, 12, 64, 64, false},
 	{NULL, "512 tokens, 16 heads on a latent cache of 576, FP8, causal", X1_FMT_E4M3, 512, 512,
 	 16, 1, 576, 512, true},
+	{NULL, "1 token, 128 heads on a latent cache of 576, 4096 keys, FP8", X1_FMT_E4M3, 1, 4096,
+	 128, 1, 576, 512, false},
 	{NULL, "1 token, 32 heads of 128 on 8, 4096 keys, FP8", X1_FMT_E4M3, 1, 4096, 32, 8, 128,
 	 128, false},
 };
@@ -39,7 +41,7 @@ static const struct shape {
 static int measure(struct sili_device *dev, struct sili_queue *queue, const struct shape *s,
 		   json_t *root)
 {
-	struct sili_bo *bo[4] = {0};
+	struct sili_bo *bo[5] = {0};
 	bool latent = s->v_dim != s->dim;
 	const size_t bytes[4] = {
 		sili_format_bytes(s->fmt, (size_t)s->q_len * s->heads * s->dim),
@@ -73,6 +75,12 @@ static int measure(struct sili_device *dev, struct sili_queue *queue, const stru
 		a.v_token = latent ? sili_format_bytes(s->fmt, s->dim) : 0;
 		a.v_head = latent ? sili_format_bytes(s->fmt, s->dim) : 0;
 		a.o = sili_bo_dva(bo[3]);
+		if (sili_attention_work_bytes(&a) > 0)
+			ret = sili_bo_new(dev, (size_t)sili_attention_work_bytes(&a), SILI_HBM, 0,
+					  &bo[4]);
+	}
+	if (!ret) {
+		a.work = bo[4] ? sili_bo_dva(bo[4]) : 0;
 		sili_cmd_flush(&cmds[0], X1_FLUSH_L2);
 		ret = sili_run(queue, cmds, 1);
 	}
@@ -94,7 +102,7 @@ static int measure(struct sili_device *dev, struct sili_queue *queue, const stru
 		if (s->name)
 			bench_add(root, s->name, "ratio", "roofline", ratio);
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		sili_bo_free(bo[i]);
 	return ret;
 }

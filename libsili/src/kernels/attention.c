@@ -16,7 +16,9 @@
 #define MAX_V_DIM    512u
 #define MAX_TOKENS   (1u << 24)
 #define MAX_STAGES   4u
-#define PLAN_BLOCKS  16u /* of keys, that the tile is chosen for */
+#define PLAN_BLOCKS  16u         /* of keys, that the tile is chosen for */
+#define PART_ROWS    X1_MM_LANES /* of a tile where keys are split */
+#define LEAST_BLOCKS 6u          /* of keys from which they are */
 #define STEP_LATENCY (2 * (X1_MM_LATENCY + X1_VEC_LATENCY))
 
 /* ---- the request ---- */
@@ -103,6 +105,42 @@ static int normalise(const struct sili_info *info, const struct sili_attention *
 			&a->o_batch))
 		return -EINVAL;
 	return check_bias(a);
+}
+
+/* ---- parts of the keys: of the nominal X1, as they decide bits ---- */
+
+struct parts {
+	uint32_t num, keys;        /* 1: not split */
+	uint32_t group_tile, rows; /* heads and rows of a tile */
+	uint64_t all_rows;         /* of all tiles */
+};
+
+static struct parts parts_of(const struct sili_attention *a)
+{
+	struct parts p = {.num = 1};
+	uint32_t group = a->heads / a->kv_heads, tiles;
+	uint32_t blocks = (uint32_t)sili_div_up(a->kv_len, ATT_BLOCK);
+	uint64_t units;
+
+	if (a->window || (a->causal && a->q_len > 1) || a->q_len > PART_ROWS ||
+	    blocks < LEAST_BLOCKS)
+		return p;
+	tiles = (uint32_t)sili_div_up(group, PART_ROWS / a->q_len);
+	units = (uint64_t)tiles * a->kv_heads * a->batch;
+	if (units > X1_DEF_MCUS / 2)
+		return p;
+	p.group_tile = (uint32_t)sili_div_up(group, tiles);
+	p.rows = p.group_tile * a->q_len;
+	p.all_rows = units * p.rows;
+	p.num = (uint32_t)sili_min64(sili_min64(X1_DEF_MCUS / units, blocks), ATT_MOST_PARTS);
+	p.keys = (uint32_t)sili_div_up(blocks, p.num) * ATT_BLOCK;
+	p.num = (uint32_t)sili_div_up(a->kv_len, p.keys);
+	return p;
+}
+
+static uint64_t work_bytes(const struct sili_attention *a, const struct parts *p)
+{
+	return p->num > 1 ? p->all_rows * p->num * (a->v_dim + 2) * 4ull : 0;
 }
 
 /* ---- the plan ---- */
@@ -211,6 +249,19 @@ static bool fit(const struct sili_info *info, struct att_plan *p)
 	return false;
 }
 
+/* The tile is given where keys are split: the workspace has its rows. */
+static int choose_split(const struct sili_info *info, struct att_plan *p, const struct parts *parts)
+{
+	p->group_tile = parts->group_tile;
+	p->tokens = p->a.q_len;
+	if (!fit(info, p))
+		return -E2BIG;
+	p->units = p->tiles_g * p->a.kv_heads * p->a.batch;
+	p->step = step_cycles(p);
+	p->cycles = PLAN_BLOCKS * p->step + 2ull * info->hbm_latency;
+	return 0;
+}
+
 static int choose(const struct sili_info *info, struct att_plan *p)
 {
 	struct att_plan best = {.cycles = UINT64_MAX};
@@ -262,7 +313,8 @@ static uint64_t pairs_seen(const struct sili_attention *a)
 }
 
 static void report(const struct sili_info *info, const struct att_plan *p,
-		   const struct sili_attention *a, struct sili_attention_plan *out)
+		   const struct sili_attention *a, const struct parts *parts,
+		   struct sili_attention_plan *out)
 {
 	uint64_t pairs = pairs_seen(a), heads = (uint64_t)a->batch * a->heads;
 	double cycles = ((double)a->dim / rate(a->q_fmt, a->k_fmt) +
@@ -271,16 +323,20 @@ static void report(const struct sili_info *info, const struct att_plan *p,
 	uint64_t kv = (uint64_t)a->batch * a->kv_heads * a->kv_len;
 	uint64_t bytes = heads * a->q_len * sili_fmt_bytes(a->q_fmt, a->dim) +
 			 kv * (p->k_pitch + (p->latent ? 0 : p->v_pitch));
-	uint64_t per_unit = sili_div_up(pairs, (uint64_t)a->q_len * ATT_BLOCK);
+	uint64_t per_unit = sili_div_up(parts->num > 1 ? parts->keys : sili_div_up(pairs, a->q_len),
+					ATT_BLOCK);
+	uint64_t units = (uint64_t)p->units * parts->num;
 
 	*out = (struct sili_attention_plan){
 		.tile_tokens = p->tokens,
 		.tile_heads = p->group_tile,
 		.stages = p->stages,
 		.score_buffers = p->score_buffers,
-		.work_groups = p->units,
+		.work_groups = (uint32_t)units,
+		.parts = parts->num,
+		.part_keys = parts->num > 1 ? parts->keys : a->kv_len,
 		.cycles = X1_LAUNCH_CYCLES + p->cycles +
-			  sili_div_up(p->units, info->mcus_healthy) * per_unit * p->step -
+			  sili_div_up(units, info->mcus_healthy) * per_unit * p->step -
 			  sili_div_up(p->units, info->mcus_healthy) * PLAN_BLOCKS * p->step,
 		.roofline = (uint64_t)cycles > bytes / info->hbm_bw ? (uint64_t)cycles
 								    : bytes / info->hbm_bw,
@@ -298,7 +354,7 @@ static uint32_t bits_of(float f)
 }
 
 /* All of the request that the program depends on. */
-static struct sili_key key_of(const struct sili_attention *a, bool latent)
+static struct sili_key key_of(const struct sili_attention *a, bool latent, bool split)
 {
 	return (struct sili_key){
 		.word =
@@ -310,8 +366,9 @@ static struct sili_key key_of(const struct sili_attention *a, bool latent)
 				(uint64_t)a->q_fmt << 32 | (uint64_t)a->k_fmt << 24 |
 					(uint64_t)a->v_fmt << 16 | (uint64_t)a->o_fmt << 8 |
 					(uint64_t)a->bias_fmt,
-				(uint64_t)a->window << 3 | (uint64_t)a->causal << 2 |
-					(uint64_t) !!a->bias << 1 | latent,
+				(uint64_t)a->window << 4 | (uint64_t)split << 3 |
+					(uint64_t)a->causal << 2 | (uint64_t) !!a->bias << 1 |
+					latent,
 				(uint64_t)bits_of(a->scale) << 32 | bits_of(a->out_scale),
 				a->q_token,
 				a->q_head,
@@ -332,12 +389,28 @@ static struct sili_key key_of(const struct sili_attention *a, bool latent)
 	};
 }
 
+static int keep(struct sili_device *dev, const struct sili_key *key, struct sili_prog *p,
+		struct att_plan *note, const struct sili_kernel **out)
+{
+	struct sili_kernel *k;
+	int ret = p ? sili_prog_finish(p, dev, &k) : -ENOMEM;
+
+	sili_prog_free(p);
+	if (ret) {
+		free(note);
+		return ret;
+	}
+	k->note = note;
+	ret = sili_cache_add(dev, key, k);
+	*out = ret ? NULL : k;
+	return ret;
+}
+
 static int make(struct sili_device *dev, const struct sili_attention *a, bool latent,
-		const struct sili_key *key, const struct sili_kernel **out)
+		const struct parts *parts, const struct sili_key *key,
+		const struct sili_kernel **out)
 {
 	struct att_plan *pl = calloc(1, sizeof(*pl));
-	struct sili_kernel *k;
-	struct sili_prog *p;
 	int ret;
 
 	if (!pl)
@@ -345,26 +418,45 @@ static int make(struct sili_device *dev, const struct sili_attention *a, bool la
 	pl->a = *a;
 	pl->group = a->heads / a->kv_heads;
 	pl->latent = latent;
-	ret = choose(&dev->info, pl);
-	p = ret ? NULL : att_generate(pl);
-	if (!ret)
-		ret = p ? sili_prog_finish(p, dev, &k) : -ENOMEM;
-	sili_prog_free(p);
+	pl->split = parts->num > 1;
+	ret = pl->split ? choose_split(&dev->info, pl, parts) : choose(&dev->info, pl);
 	if (ret) {
 		free(pl);
 		return ret;
 	}
-	k->note = pl;
-	ret = sili_cache_add(dev, key, k);
-	*out = ret ? NULL : k;
-	return ret;
+	return keep(dev, key, att_generate(pl), pl, out);
+}
+
+/* The kernel that adds up the parts of pl's. */
+static int sum_kernel(struct sili_device *dev, const struct att_plan *pl, struct sili_key *key,
+		      const struct sili_kernel **out)
+{
+	key->word[0] = SILI_KEY_ATTENTION_SUM;
+	*out = sili_cache_find(dev, key);
+	return *out ? 0 : keep(dev, key, att_generate_sum(pl), NULL, out);
+}
+
+SILI_EXPORT int64_t sili_attention_work_bytes(const struct sili_attention *attention)
+{
+	/* What the device has is sili_attention()'s to check. */
+	const struct sili_info any = {.formats = UINT32_MAX};
+	struct sili_attention a;
+	struct parts parts;
+	int ret = normalise(&any, attention, &a);
+
+	if (ret)
+		return ret;
+	parts = parts_of(&a);
+	return (int64_t)work_bytes(&a, &parts);
 }
 
 SILI_EXPORT int sili_attention(struct sili_device *dev, const struct sili_attention *attention,
 			       union x1_cmd *cmds, uint32_t max, struct sili_attention_plan *plan)
 {
-	const struct sili_kernel *k;
+	const struct sili_kernel *k, *sum = NULL;
+	const struct att_plan *pl;
 	struct sili_attention a;
+	struct parts parts = {.num = 1};
 	struct sili_key key;
 	uint64_t args;
 	bool latent;
@@ -372,17 +464,25 @@ SILI_EXPORT int sili_attention(struct sili_device *dev, const struct sili_attent
 
 	if (ret)
 		return ret;
-	if (!max)
+	if (a.work)
+		parts = parts_of(&a);
+	if (parts.num > 1)
+		a.causal = false; /* the only token sees all */
+	if (max < (parts.num > 1 ? 2 : 1))
 		return -ENOSPC;
 	latent = a.v == a.k && a.v_fmt == a.k_fmt && a.v_dim <= a.dim && a.v_token == a.k_token &&
 		 a.v_head == a.k_head && a.v_batch == a.k_batch;
-	key = key_of(&a, latent);
+	key = key_of(&a, latent, parts.num > 1);
 	k = sili_cache_find(dev, &key);
 	if (!k) {
-		ret = make(dev, &a, latent, &key, &k);
+		ret = make(dev, &a, latent, &parts, &key, &k);
 		if (ret)
 			return ret;
 	}
+	pl = k->note;
+	ret = pl->split ? sum_kernel(dev, pl, &key, &sum) : 0;
+	if (ret)
+		return ret;
 	ret = sili_args(dev,
 			(uint64_t[ATT_NUM]){
 				[ATT_Q] = a.q,
@@ -391,14 +491,20 @@ SILI_EXPORT int sili_attention(struct sili_device *dev, const struct sili_attent
 				[ATT_O] = a.o,
 				[ATT_BIAS] = a.bias,
 				[ATT_KV_LEN] = a.kv_len,
+				[ATT_WORK] = a.work,
+				[ATT_PARTS] = parts.num,
+				[ATT_PART_KEYS] = parts.keys,
 			},
 			ATT_NUM, &args);
 	if (ret)
 		return ret;
-	sili_cmd_launch(cmds, k, ((const struct att_plan *)k->note)->units, 1, 1, args, ATT_NUM);
-	if (a.prefetch != SILI_PREFETCH_OFF)
-		cmds->hdr.flags = X1_LAUNCH_OVERLAP;
+	sili_cmd_launch(&cmds[0], k, pl->units * parts.num, 1, 1, args, ATT_NUM);
+	if (sum)
+		sili_cmd_launch(&cmds[1], sum, (uint32_t)att_rows(pl), 1, 1, args, ATT_NUM);
+	for (int i = 0; i < (sum ? 2 : 1); i++)
+		if (a.prefetch != SILI_PREFETCH_OFF)
+			cmds[i].hdr.flags = X1_LAUNCH_OVERLAP;
 	if (plan)
-		report(&dev->info, k->note, &a, plan);
-	return 1;
+		report(&dev->info, pl, &a, &parts, plan);
+	return sum ? 2 : 1;
 }

@@ -83,6 +83,8 @@ enum {
 	/* what the start leaves free */
 	R_PART = 2,
 	R_DIAG = 3,
+	R_UNIT = 4,
+	R_SPLIT = 6, /* the part of the keys */
 };
 
 X1_STATIC_ASSERT(R_BYTES < X1_NUM_REGS);
@@ -436,13 +438,13 @@ static void emit_tile(struct sili_prog *p, const struct att_plan *pl)
 	uint32_t pairs = a->kv_heads * a->batch * pl->tiles_g;
 
 	/* Tiles of tokens slowest, and the last of them, which see most keys, first. */
-	alui(p, X1_OP_DIVU, R_Y, R_WG, pairs);
+	alui(p, X1_OP_DIVU, R_Y, R_UNIT, pairs);
 	if (a->causal) {
 		sili_prog_li(p, R_X, pl->tiles_t - 1);
 		sili_prog_alu(p, X1_OP_SUB, R_Y, R_X, R_Y);
 	}
 	first_and_count(p, R_T0, R_NT, pl->tokens, a->q_len);
-	alui(p, X1_OP_REMU, R_KV, R_WG, pairs);
+	alui(p, X1_OP_REMU, R_KV, R_UNIT, pairs);
 	alui(p, X1_OP_REMU, R_Y, R_KV, pl->tiles_g);
 	first_and_count(p, R_G0, R_NG, pl->group_tile, pl->group);
 	alui(p, X1_OP_DIVU, R_KV, R_KV, pl->tiles_g);
@@ -452,8 +454,13 @@ static void emit_tile(struct sili_prog *p, const struct att_plan *pl)
 	/* The head of q. */
 	alui(p, X1_OP_MUL, R_X, R_KV, pl->group);
 	sili_prog_alu(p, X1_OP_ADD, R_G0, R_G0, R_X);
+}
 
-	/* Places of the tokens among the keys. */
+/* Keys that the tile sees, from R_KEY to R_END, and where its data are. */
+static void emit_places(struct sili_prog *p, const struct att_plan *pl)
+{
+	const struct sili_attention *a = &pl->a;
+
 	sili_prog_alu(p, X1_OP_ADD, R_FIRST, arg(ATT_KV_LEN), R_T0);
 	alui(p, X1_OP_SUB, R_FIRST, R_FIRST, a->q_len);
 	sili_prog_alu(p, X1_OP_ADD, R_LAST, R_FIRST, R_NT);
@@ -467,6 +474,11 @@ static void emit_tile(struct sili_prog *p, const struct att_plan *pl)
 		alui(p, X1_OP_MAX, R_KEY, R_KEY, 0);
 		alui(p, X1_OP_DIVU, R_KEY, R_KEY, ATT_BLOCK);
 		alui(p, X1_OP_MUL, R_KEY, R_KEY, ATT_BLOCK);
+	}
+	if (pl->split) {
+		sili_prog_alu(p, X1_OP_MUL, R_KEY, R_SPLIT, arg(ATT_PART_KEYS));
+		sili_prog_alu(p, X1_OP_ADD, R_X, R_KEY, arg(ATT_PART_KEYS));
+		sili_prog_alu(p, X1_OP_MIN, R_END, R_END, R_X);
 	}
 	sili_prog_alu(p, X1_OP_SUB, R_LEFT, R_END, R_KEY);
 	alui(p, X1_OP_SUB, R_LEFT, R_LEFT, 1);
@@ -558,6 +570,49 @@ static void emit_result(struct sili_prog *p, const struct att_plan *pl)
 	}
 }
 
+/* rd = the workspace's place of the tile's first row in the part, in units of a row's value. */
+static void emit_part_row(struct sili_prog *p, const struct att_plan *pl, uint8_t rd)
+{
+	alui(p, X1_OP_MUL, rd, R_UNIT, pl->rows);
+	sili_prog_alu(p, X1_OP_MUL, rd, rd, arg(ATT_PARTS));
+	sili_prog_alu(p, X1_OP_ADD, rd, rd, R_SPLIT);
+}
+
+/* Rows of `elems` FP32 values, parts of a row beside each other. */
+static void emit_part_store(struct sili_prog *p, uint8_t from, uint8_t to, uint32_t elems)
+{
+	alui(p, X1_OP_MUL, R_BYTES, arg(ATT_PARTS), elems * 4);
+	sili_emit_store(p, from, to,
+			&(struct sili_out){.elems = sili_imm(elems),
+					   .rows = sili_reg(R_ROWS),
+					   .mem_stride = sili_reg(R_BYTES),
+					   .local_stride = sili_imm(elems * 4),
+					   .lfmt = X1_FMT_FP32,
+					   .mfmt = X1_FMT_FP32});
+}
+
+/* Maxima, sums and output of the part, as they are. */
+static void emit_part(struct sili_prog *p, const struct att_plan *pl)
+{
+	emit_part_row(p, pl, R_X);
+	alui(p, X1_OP_SHL, R_Y, R_X, 2);
+	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, arg(ATT_WORK));
+	/* VECTOR's last word on maxima and sums. */
+	sili_prog_sems(p, 0, 0, X1_SEM(SEM_DONE), 0);
+	emit_values_op(p, X1_VEC_MOV, R_FACTOR, R_SUM, 0, false, 0);
+	sili_prog_sems(p, X1_SEM(SEM_DONE), 0, 0, 0);
+	emit_part_store(p, R_MAX, R_Y, 1);
+	alui(p, X1_OP_MUL, R_PITCH, arg(ATT_PARTS), (int64_t)(att_rows(pl) * 4));
+	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, R_PITCH);
+	emit_part_store(p, R_FACTOR, R_Y, 1);
+	alui(p, X1_OP_MUL, R_Y, R_X, pl->a.v_dim * 4);
+	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, arg(ATT_WORK));
+	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, R_PITCH);
+	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, R_PITCH);
+	sili_prog_sems(p, X1_SEM(SEM_OUT), 0, 0, 0);
+	emit_part_store(p, R_OUT, R_Y, pl->a.v_dim);
+}
+
 static void emit_start(struct sili_prog *p, const struct att_plan *pl)
 {
 	const struct {
@@ -601,7 +656,13 @@ struct sili_prog *att_generate(const struct att_plan *pl)
 		return NULL;
 	only = sili_prog_label(p);
 	emit_start(p, pl);
+	mov(p, R_UNIT, R_WG);
+	if (pl->split) {
+		sili_prog_alu(p, X1_OP_DIVU, R_UNIT, R_WG, arg(ATT_PARTS));
+		sili_prog_alu(p, X1_OP_REMU, R_SPLIT, R_WG, arg(ATT_PARTS));
+	}
 	emit_tile(p, pl);
+	emit_places(p, pl);
 	emit_q(p, pl);
 	mov(p, R_KEY_NEXT, R_KEY);
 	emit_next_count(p);
@@ -623,7 +684,136 @@ struct sili_prog *att_generate(const struct att_plan *pl)
 	sili_prog_place(p, none);
 	emit_block(p, pl, false);
 	sili_prog_loop_end(p);
-	emit_result(p, pl);
+	if (pl->split)
+		emit_part(p, pl);
+	else
+		emit_result(p, pl);
+	sili_prog_emit(p, (struct x1_insn){.op = X1_OP_END});
+	return p;
+}
+
+/* ---- parts added up ---- */
+
+/* In the scratchpad: M, L and w of each part, two values, the result, O of each part. */
+enum {
+	SUM_M = 0,
+	SUM_L = ATT_MOST_PARTS * 4,
+	SUM_W = 2 * ATT_MOST_PARTS * 4,
+	SUM_ONE = 3 * ATT_MOST_PARTS * 4,
+	SUM_OUT = 4 * ATT_MOST_PARTS * 4,
+};
+
+/* A row of `cols` values; rb is one of them for all, or none. */
+static void emit_sum_op(struct sili_prog *p, enum x1_vec_op op, uint8_t rd, uint8_t ra, uint8_t rb,
+			struct sili_val cols)
+{
+	sili_emit_vec(p, rd, ra, rb,
+		      &(struct sili_vec){.op = op,
+					 .rows = sili_imm(1),
+					 .cols = cols,
+					 .bcast1 = op == X1_VEC_MUL || op == X1_VEC_SUB
+							   ? X1_VEC_BCAST_COL
+							   : X1_VEC_BCAST_NONE});
+}
+
+static void emit_sum_load(struct sili_prog *p, uint8_t to, uint8_t from, uint64_t bytes,
+			  uint8_t sem)
+{
+	alui(p, X1_OP_MUL, R_BYTES, arg(ATT_PARTS), (int64_t)bytes);
+	sili_prog_sems(p, 0, 0, X1_SEM(sem), 0);
+	sili_emit_load(p, to, from,
+		       &(struct sili_block){.bytes = sili_reg(R_BYTES), .rows = sili_imm(1)});
+}
+
+/* O = fma(O of a part, w, O): O of the part at R_OUT, w at R_FACTOR. */
+static void emit_add_part(struct sili_prog *p, const struct att_plan *pl, bool first)
+{
+	struct sili_vec v = {.op = X1_VEC_FMA,
+			     .rows = sili_imm(1),
+			     .cols = sili_imm(pl->a.v_dim),
+			     .bcast1 = X1_VEC_BCAST_COL,
+			     .bcast2 = first ? X1_VEC_BCAST_SCALAR : X1_VEC_BCAST_NONE,
+			     .s2 = first ? sili_imm(0) : sili_imm(SUM_OUT)};
+
+	sili_prog_sems(p, first ? X1_SEM(SEM_V) : 0, 0, 0, 0);
+	sili_emit_vec(p, R_P, R_OUT, R_FACTOR, &v);
+}
+
+struct sili_prog *att_generate_sum(const struct att_plan *pl)
+{
+	const struct sili_attention *a = &pl->a;
+	struct sili_prog *p = sili_prog_new();
+	uint32_t end;
+	struct x1_desc d = {0};
+
+	if (!p)
+		return NULL;
+	end = sili_prog_label(p);
+	alui(p, X1_OP_DIVU, R_UNIT, R_WG, pl->rows);
+	emit_tile(p, pl);
+	/* The row's head and token; a ragged tile has fewer. */
+	alui(p, X1_OP_REMU, R_X, R_WG, pl->rows);
+	sili_prog_branch(p, X1_OP_BGEU, R_X, R_ROWS, end);
+	sili_prog_alu(p, X1_OP_DIVU, R_Y, R_X, R_NT);
+	sili_prog_alu(p, X1_OP_ADD, R_G0, R_G0, R_Y);
+	sili_prog_alu(p, X1_OP_REMU, R_T0, R_X, R_NT);
+	mov(p, R_PO, arg(ATT_O));
+	muladd(p, R_PO, R_BATCH, a->o_batch);
+	muladd(p, R_PO, R_G0, a->o_head);
+	muladd(p, R_PO, R_T0, a->o_token);
+
+	sili_prog_alu(p, X1_OP_MUL, R_Y, R_WG, arg(ATT_PARTS));
+	alui(p, X1_OP_SHL, R_PK, R_Y, 2);
+	sili_prog_alu(p, X1_OP_ADD, R_PK, R_PK, arg(ATT_WORK));
+	sili_prog_li(p, R_MAX, SUM_M);
+	emit_sum_load(p, R_MAX, R_PK, 4, SEM_K);
+	alui(p, X1_OP_MUL, R_PITCH, arg(ATT_PARTS), (int64_t)(att_rows(pl) * 4));
+	sili_prog_alu(p, X1_OP_ADD, R_PK, R_PK, R_PITCH);
+	sili_prog_li(p, R_SUM, SUM_L);
+	emit_sum_load(p, R_SUM, R_PK, 4, SEM_K);
+	alui(p, X1_OP_MUL, R_PV, R_Y, a->v_dim * 4);
+	sili_prog_alu(p, X1_OP_ADD, R_PV, R_PV, arg(ATT_WORK));
+	sili_prog_alu(p, X1_OP_ADD, R_PV, R_PV, R_PITCH);
+	sili_prog_alu(p, X1_OP_ADD, R_PV, R_PV, R_PITCH);
+	sili_prog_li(p, R_OUT, SUM_OUT + (int64_t)sili_align(a->v_dim * 4, 64));
+	emit_sum_load(p, R_OUT, R_PV, a->v_dim * 4, SEM_V);
+
+	sili_prog_li(p, R_FACTOR, SUM_W);
+	sili_prog_li(p, R_NEXT, SUM_ONE);
+	sili_prog_li(p, R_P, SUM_OUT);
+	sili_prog_sems(p, X1_SEM(SEM_K), X1_SEM(SEM_K), 0, 0);
+	emit_sum_op(p, X1_VEC_RMAX, R_NEXT, R_MAX, 0, sili_reg(arg(ATT_PARTS)));
+	emit_sum_op(p, X1_VEC_SUB, R_FACTOR, R_MAX, R_NEXT, sili_reg(arg(ATT_PARTS)));
+	emit_sum_op(p, X1_VEC_EXP, R_FACTOR, R_FACTOR, 0, sili_reg(arg(ATT_PARTS)));
+	sili_emit_vec(p, R_SUM, R_SUM, R_FACTOR,
+		      &(struct sili_vec){.op = X1_VEC_MUL,
+					 .rows = sili_imm(1),
+					 .cols = sili_reg(arg(ATT_PARTS))});
+	emit_sum_op(p, X1_VEC_RSUM, R_NEXT, R_SUM, 0, sili_reg(arg(ATT_PARTS)));
+	emit_sum_op(p, X1_VEC_RECIP, R_NEXT, R_NEXT, 0, sili_imm(1));
+	if (a->out_scale != 1.0f)
+		sili_emit_vec(p, R_NEXT, R_NEXT, 0,
+			      &(struct sili_vec){.op = X1_VEC_MUL,
+						 .rows = sili_imm(1),
+						 .cols = sili_imm(1),
+						 .bcast1 = X1_VEC_BCAST_SCALAR,
+						 .scalar1 = a->out_scale});
+	emit_add_part(p, pl, true);
+	alui(p, X1_OP_SUB, R_LEFT, arg(ATT_PARTS), 1);
+	sili_prog_loop(p, R_LEFT);
+	alui(p, X1_OP_ADD, R_OUT, R_OUT, a->v_dim * 4);
+	alui(p, X1_OP_ADD, R_FACTOR, R_FACTOR, 4);
+	emit_add_part(p, pl, false);
+	sili_prog_loop_end(p);
+	sili_prog_sems(p, 0, 0, X1_SEM(SEM_DONE), 0);
+	emit_sum_op(p, X1_VEC_MUL, R_P, R_P, R_NEXT, sili_imm(a->v_dim));
+	sili_desc_set(&d, X1_DMA_CTRL,
+		      X1_DMA_CTRL_NDIM(1) | X1_DMA_CTRL_LFMT(X1_FMT_FP32) |
+			      X1_DMA_CTRL_MFMT(a->o_fmt));
+	sili_desc_set(&d, X1_DMA_COUNT0, a->v_dim);
+	sili_prog_sems(p, X1_SEM(SEM_DONE), 0, 0, 0);
+	sili_prog_engine(p, X1_OP_STORE, R_P, R_PO, 0, &d);
+	sili_prog_place(p, end);
 	sili_prog_emit(p, (struct x1_insn){.op = X1_OP_END});
 	return p;
 }

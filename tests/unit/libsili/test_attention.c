@@ -92,6 +92,7 @@ struct test {
 	bool causal, latent, bias, bias_head, bias_batch;
 	uint32_t window, apart;
 	float scale, out_scale;
+	bool split;
 };
 
 struct bias {
@@ -119,10 +120,11 @@ static float exp_of(float v)
 	return v;
 }
 
-/* One row in the stated order. */
-static void row_bits(const struct test *t, const uint8_t *q, const struct data *k,
-		     const struct data *v, const float *bias, uint32_t b, uint32_t tok, uint32_t kh,
-		     struct x1_mm_ws *ws, float *o)
+/* Keys [from, to) for a row, in the stated order: O, M and L. */
+static void part_bits(const struct test *t, const uint8_t *q, const struct data *k,
+		      const struct data *v, const float *bias, uint32_t b, uint32_t tok,
+		      uint32_t kh, uint32_t from, uint32_t to, struct x1_mm_ws *ws, float *o,
+		      float *max_out, float *sum_out)
 {
 	float scale = t->scale != 0 ? t->scale : 1.0f / sqrtf((float)t->dim);
 	float shift = t->v == X1_FMT_E4M3 ? -(float)log(256) : 0, max = 0, sum = 0;
@@ -130,8 +132,8 @@ static void row_bits(const struct test *t, const uint8_t *q, const struct data *
 	uint8_t p[BLOCK * 2];
 	bool first = true;
 
-	for (uint32_t key = 0; key < t->kv_len; key += BLOCK) {
-		uint32_t n = t->kv_len - key < BLOCK ? t->kv_len - key : BLOCK;
+	for (uint32_t key = from; key < to; key += BLOCK) {
+		uint32_t n = to - key < BLOCK ? to - key : BLOCK;
 		float next, ref, part, a = 1;
 		bool any = false;
 		struct x1_mm_args mm = {
@@ -190,6 +192,37 @@ static void row_bits(const struct test *t, const uint8_t *q, const struct data *
 		assert_int_equal(x1_mm(&mm, ws), 0);
 		first = false;
 	}
+	*max_out = max;
+	*sum_out = sum;
+}
+
+/* A row: one part, or those of the plan added up. */
+static void row_bits(const struct test *t, const uint8_t *q, const struct data *k,
+		     const struct data *v, const float *bias, uint32_t b, uint32_t tok, uint32_t kh,
+		     const struct sili_attention_plan *pl, struct x1_mm_ws *ws, float *o)
+{
+	float *part = calloc((size_t)pl->parts * t->v_dim, 4), m[64], l[64], max, sum, zero = 0;
+
+	for (uint32_t i = 0; i < pl->parts; i++) {
+		uint32_t from = i * pl->part_keys, to = from + pl->part_keys;
+
+		part_bits(t, q, k, v, bias, b, tok, kh, from, to < t->kv_len ? to : t->kv_len, ws,
+			  part + (size_t)i * t->v_dim, &m[i], &l[i]);
+	}
+	sum = l[0];
+	memcpy(o, part, t->v_dim * 4);
+	if (pl->parts > 1) {
+		max = x1_bits_f32(x1_vec_reduce(X1_VEC_RMAX, m, pl->parts));
+		for (uint32_t i = 0; i < pl->parts; i++) {
+			m[i] = exp_of(one(X1_VEC_SUB, m[i], max));
+			l[i] = one(X1_VEC_MUL, l[i], m[i]);
+			for (uint32_t c = 0; c < t->v_dim; c++)
+				x1_vec_ternary(X1_VEC_FMA, &o[c], &part[(size_t)i * t->v_dim + c],
+					       &m[i], i ? &o[c] : &zero, 1);
+		}
+		sum = x1_bits_f32(x1_vec_reduce(X1_VEC_RSUM, l, pl->parts));
+	}
+	free(part);
 	x1_vec_unary(X1_VEC_RECIP, &sum, &sum, 1);
 	if (t->out_scale != 0)
 		sum = one(X1_VEC_MUL, sum, t->out_scale);
@@ -235,7 +268,8 @@ static void row_f64(const struct test *t, const uint8_t *q, const struct data *k
 }
 
 static void expect(const struct test *t, const struct data *q, const struct data *k,
-		   const struct data *v, const struct bias *bias, struct data *o, const char *name)
+		   const struct data *v, const struct bias *bias,
+		   const struct sili_attention_plan *pl, struct data *o, const char *name)
 {
 	struct x1_mm_ws *ws = x1_mm_ws_new();
 	float *bits = malloc(t->v_dim * sizeof(*bits));
@@ -254,7 +288,7 @@ static void expect(const struct test *t, const struct data *q, const struct data
 								    (size_t)tok * t->kv_len
 							  : NULL;
 
-				row_bits(t, row(q, b, tok, h), k, v, bv, b, tok, kh, ws, bits);
+				row_bits(t, row(q, b, tok, h), k, v, bv, b, tok, kh, pl, ws, bits);
 				row_f64(t, row(q, b, tok, h), k, v, bv, b, tok, kh, f64, &most);
 				for (uint32_t i = 0; i < t->v_dim; i++)
 					if (fabs(bits[i] - f64[i]) >
@@ -346,7 +380,6 @@ static void run_case(const struct test *in)
 	t_random(bias.v, bias_n, 9, 4);
 	for (size_t i = 0; i < bias_n; i += 5)
 		bias.v[i] = i % 3 ? -INFINITY : bias.v[i];
-	expect(&t, &q, &k, &v, &bias, &o, name);
 	for (size_t m = 0; m < COUNT(machines); m++) {
 		struct sili_device *dev = machines[m].dev;
 		struct sili_bo *bo[] = {upload(dev, q.p, q.bytes), upload(dev, k.p, k.bytes),
@@ -379,8 +412,10 @@ static void run_case(const struct test *in)
 			.prefetch = m ? SILI_PREFETCH_OFF : SILI_PREFETCH_KERNEL,
 		};
 		struct sili_attention_plan pl;
+		struct sili_bo *work = NULL;
 		struct x1_perf perf;
-		union x1_cmd cmd;
+		union x1_cmd cmd[2];
+		int n;
 
 		if (t.apart || t.latent) {
 			a.q_token = q.token;
@@ -397,9 +432,21 @@ static void run_case(const struct test *in)
 			a.o_batch = o.per_batch;
 		}
 		memset(sili_bo_map(bo[3]), 0x5a, o.bytes);
-		if (sili_attention(dev, &a, &cmd, 1, &pl) != 1)
-			fail_msg("%s: refused", name);
-		if (sili_run_perf(machines[m].queue, &cmd, 1, &perf))
+		if (t.split) {
+			int64_t bytes = sili_attention_work_bytes(&a);
+
+			if (bytes < 1)
+				fail_msg("%s: %ld bytes of workspace", name, (long)bytes);
+			work = t_bo(dev, (size_t)bytes, SILI_HBM);
+			a.work = sili_bo_dva(work);
+			assert_int_equal(sili_attention(dev, &a, cmd, 1, &pl), -ENOSPC);
+		}
+		n = sili_attention(dev, &a, cmd, 2, &pl);
+		if (n != (t.split ? 2 : 1) || (pl.parts > 1) != t.split)
+			fail_msg("%s: %d commands, %u parts", name, n, pl.parts);
+		if (!m)
+			expect(&t, &q, &k, &v, &bias, &pl, &o, name);
+		if (sili_run_perf(machines[m].queue, cmd, (uint32_t)n, &perf))
 			fail_msg("%s: fault %s (tile %ux%u)", name,
 				 x1_fault_name(t_fault(machines[m].queue)), pl.tile_tokens,
 				 pl.tile_heads);
@@ -410,6 +457,7 @@ static void run_case(const struct test *in)
 			       pl.score_buffers, (unsigned long)perf.cycles,
 			       (unsigned long)pl.cycles, (unsigned long)pl.roofline);
 		compare(&t, &o, sili_bo_map(bo[3]), name);
+		sili_bo_free(work);
 		for (size_t i = 0; i < COUNT(bo); i++)
 			sili_bo_free(bo[i]);
 	}
@@ -516,6 +564,43 @@ static void test_bias(void **state)
 	}
 }
 
+static void test_split(void **state)
+{
+	static const struct test shapes[] = {
+		{.q_len = 1, .kv_len = 1000, .heads = 8, .kv_heads = 2, .dim = 64, .causal = true},
+		{.q_len = 1, .kv_len = 4097, .heads = 1, .dim = 128},
+		{.q_len = 1,
+		 .kv_len = 768,
+		 .heads = 100,
+		 .kv_heads = 1,
+		 .dim = 576,
+		 .v_dim = 512,
+		 .latent = true},
+		{.batch = 3,
+		 .q_len = 5,
+		 .kv_len = 900,
+		 .heads = 6,
+		 .kv_heads = 2,
+		 .dim = 40,
+		 .v_dim = 24,
+		 .bias = true,
+		 .bias_head = true,
+		 .out_scale = 0.3f,
+		 .apart = 6},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(shapes); i++)
+		for (int wide = 0; wide < 2; wide++) {
+			struct test t = shapes[i];
+
+			t.q = t.k = t.v = wide ? X1_FMT_FP16 : X1_FMT_E4M3;
+			t.o = wide ? X1_FMT_FP16 : X1_FMT_FP32;
+			t.split = true;
+			run_case(&t);
+		}
+}
+
 static void test_errors(void **state)
 {
 	const struct sili_attention good = {.size = sizeof(good),
@@ -539,6 +624,10 @@ static void test_errors(void **state)
 		a.field = value;                                                               \
 		assert_int_equal(sili_attention(machines[0].dev, &a, &cmd, 1, NULL), -EINVAL); \
 	} while (0)
+	assert_int_equal(sili_attention_work_bytes(&good), 0);
+	a = good;
+	a.heads = 0;
+	assert_int_equal(sili_attention_work_bytes(&a), -EINVAL);
 	BAD(size, 8);
 	BAD(q_len, 0);
 	BAD(kv_len, 0);
@@ -572,9 +661,8 @@ static void test_errors(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_shapes),
-		cmocka_unit_test(test_bias),
+		cmocka_unit_test(test_formats), cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_bias),    cmocka_unit_test(test_split),
 		cmocka_unit_test(test_errors),
 	};
 
