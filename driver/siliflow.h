@@ -606,6 +606,8 @@ int sili_sched_init(struct sili_device *sdev);
 
 /* siliflow_hwq.c */
 int sili_hwq_init(struct sili_device *sdev);
+u32 sili_max_timeout_ms(void);
+int sili_timeout_check(u32 ms);
 void sili_hwq_settle(struct sili_hwq *hwq);
 void sili_hwq_complete(struct sili_hwq *hwq);
 bool sili_hwq_hold(struct sili_hwq *hwq, bool hold);

@@ -25,11 +25,35 @@ static_assert(2 * (SILI_MAX_DIRECT + SILI_MAX_SCHED) <= SILI_RING_ENTRIES - 2);
 static unsigned int timeout_ms = 10000;
 module_param(timeout_ms, uint, 0644);
 MODULE_PARM_DESC(timeout_ms,
-		 "A queue without progress for this time is reset (ms, default 10000, at least 100)");
+		 "A queue without progress for this time is reset, also the most that one may ask for (ms, default 10000, at least 100)");
 
-static unsigned long sili_timeout(void)
+/*
+ * sili_max_timeout_ms() - the most that a queue may ask for
+ */
+u32 sili_max_timeout_ms(void)
 {
-	return msecs_to_jiffies(max(READ_ONCE(timeout_ms), SILI_MIN_TIMEOUT_MS));
+	return max(READ_ONCE(timeout_ms), SILI_MIN_TIMEOUT_MS);
+}
+
+/**
+ * sili_timeout_check() - may a queue have this timeout?
+ * @ms: asked for, 0 = the default
+ *
+ * Return: 0, -EINVAL or -EPERM.
+ */
+int sili_timeout_check(u32 ms)
+{
+	if (ms && ms < SILI_MIN_TIMEOUT_MS)
+		return -EINVAL;
+	return ms > sili_max_timeout_ms() ? -EPERM : 0;
+}
+
+/* The slot has an owner. */
+static unsigned long sili_timeout(struct sili_hwq *hwq)
+{
+	u32 max = sili_max_timeout_ms(), ms = hwq->queue->args.timeout_ms;
+
+	return msecs_to_jiffies(ms ? min(ms, max) : max);
 }
 
 /* ---- fences of jobs ---- */
@@ -125,7 +149,7 @@ int sili_hwq_run(struct sili_queue *queue, struct sili_job *const *jobs, u32 num
 		wmb(); /* ring before doorbell */
 		sili_write(sdev, sdev->db_offset + hwq->index * sdev->db_stride + X1_DB_WPTR,
 			   hwq->wptr);
-		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sili_timeout());
+		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sili_timeout(hwq));
 	}
 	spin_unlock_irqrestore(&hwq->lock, irqflags);
 	return ret;
@@ -270,7 +294,7 @@ static void sili_hwq_watchdog(struct work_struct *work)
 	hwq->last_progress = progress;
 	drm_dev_exit(idx);
 	if (READ_ONCE(hwq->num_inflight))
-		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sili_timeout());
+		queue_delayed_work(sdev->timeout_wq, &hwq->watchdog, sili_timeout(hwq));
 }
 
 /*

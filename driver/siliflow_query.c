@@ -42,6 +42,7 @@ static int sili_query_device(struct sili_device *sdev, struct drm_siliflow_query
 		.va_start = SILI_VA_START,
 		.va_end = SILI_VA_END,
 		.driver_index = sdev->index,
+		.max_timeout_ms = sili_max_timeout_ms(),
 	};
 
 	return sili_answer(args, &d, sizeof(d));

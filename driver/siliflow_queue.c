@@ -312,7 +312,7 @@ static int sili_queue_check(struct sili_device *sdev, const struct drm_siliflow_
 		return -EPERM;
 	if (max && args->budget > max)
 		return -EPERM;
-	return 0;
+	return sili_timeout_check(args->timeout_ms);
 }
 
 int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file)

@@ -272,7 +272,8 @@ int sili_userq_check(struct sili_vm *vm, const struct drm_siliflow_queue_create 
 	bool user = args->flags & SILIFLOW_QUEUE_USER;
 	u64 end;
 
-	if (user != vm->long_running || args->pad2)
+	/* Nobody looks at the progress of a user queue. */
+	if (user != vm->long_running || (user && args->timeout_ms))
 		return -EINVAL;
 	if (!user)
 		return args->ring_addr || args->rptr_addr || args->ring_log2 ? -EINVAL : 0;

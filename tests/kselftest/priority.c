@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What root bounds: the highest priority, the budget of a LAUNCH. */
+/* Priorities: their order, and what root bounds: the highest one, the budget of a LAUNCH. */
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -82,6 +82,31 @@ TEST_F(priority, all_at_once)
 		ASSERT_EQ(0, util_syncobj_wait(self->fd, sync[p], 120000));
 		EXPECT_EQ(0, util_syncobj_error(self->fd, sync[p]));
 	}
+}
+
+/* On one MCU: what a high queue has overtakes many work-groups of a low one. */
+TEST_F(priority, order)
+{
+	struct util_ctx *c = &self->c;
+	struct drm_siliflow_queue_create q = { .vm = c->vm, .mcu_count = 1 };
+	uint32_t low, high;
+
+	ASSERT_EQ(0, util_syncobj(self->fd, &low));
+	ASSERT_EQ(0, util_syncobj(self->fd, &high));
+	c->prog[0] = (struct x1_insn){ .op = X1_OP_END };
+	util_cmd_launch(c, 0, 1);
+	c->cmds[0].launch.grid[0] = 2000000;
+	util_cmd_launch(c, 1, 1);
+	q.priority = 0;
+	ASSERT_EQ(0, util_ioctl(c->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	ASSERT_EQ(0, util_submit(self->fd, q.queue, UTIL_CMDS, 1, 0, low));
+	q.priority = 2;
+	ASSERT_EQ(0, util_ioctl(c->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	ASSERT_EQ(0, util_submit(self->fd, q.queue, UTIL_CMDS + X1_CMD_BYTES, 1, 0, high));
+	ASSERT_EQ(0, util_syncobj_wait(self->fd, high, 120000));
+	EXPECT_EQ(-EBUSY, util_syncobj_error(self->fd, low));
+	ASSERT_EQ(0, util_syncobj_wait(self->fd, low, 120000));
+	EXPECT_EQ(0, util_syncobj_error(self->fd, low));
 }
 
 /* Root's maximum is the default of those who do not ask, and bounds those who do. */

@@ -42,7 +42,7 @@ TEST_F(query, device)
 	EXPECT_EQ(X1_ACC_BYTES, d.acc_bytes);
 	EXPECT_NE(0, d.formats);
 	EXPECT_LT(d.va_start, d.va_end);
-	EXPECT_EQ(0, d.pad);
+	EXPECT_EQ(10000, d.max_timeout_ms);
 }
 
 TEST_F(query, memory)

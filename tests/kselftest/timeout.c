@@ -113,6 +113,36 @@ TEST_F(timeout, waiting_for_a_fence_is_no_hang)
 	EXPECT_EQ(3, c->data[0]);
 }
 
+/* A queue's own timeout, shorter than others', which wait on; root bounds it. */
+TEST_F(timeout, per_queue)
+{
+	struct util_ctx *c = &self->c;
+	struct drm_siliflow_queue_create q = { .vm = c->vm, .timeout_ms = TIMEOUT_MS / 5 };
+	struct drm_siliflow_query_device d;
+	uint32_t sync;
+
+	ASSERT_EQ(0, util_param("timeout_ms", 60000));
+	ASSERT_EQ(0, util_query(self->fd, DRM_SILIFLOW_QUERY_DEVICE, &d, sizeof(d)));
+	EXPECT_EQ(60000, d.max_timeout_ms);
+	ASSERT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	ASSERT_EQ(0, util_syncobj(self->fd, &sync));
+	util_cmd_wait(c, 0, 100, 1);
+	ASSERT_EQ(0, util_submit(self->fd, c->queue, UTIL_CMDS, 1, 0, c->syncobj));
+	ASSERT_EQ(0, util_submit(self->fd, q.queue, UTIL_CMDS, 1, 0, sync));
+	ASSERT_EQ(0, util_syncobj_wait(self->fd, sync, 30000));
+	EXPECT_EQ(-ETIME, util_syncobj_error(self->fd, sync));
+	EXPECT_EQ(-EBUSY, util_syncobj_error(self->fd, c->syncobj));
+	c->data[100] = 1;
+	ASSERT_EQ(0, util_syncobj_wait(self->fd, c->syncobj, 30000));
+	EXPECT_EQ(0, util_syncobj_error(self->fd, c->syncobj));
+	q.timeout_ms = 60000;
+	EXPECT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	q.timeout_ms = 60001;
+	EXPECT_EQ(-EPERM, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	q.timeout_ms = ~0u;
+	EXPECT_EQ(-EPERM, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+}
+
 /* It is no error that a user queue stands still. */
 TEST_F(timeout, not_for_user_queues)
 {

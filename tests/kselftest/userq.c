@@ -413,7 +413,7 @@ TEST_F(userq, bad_create)
 	BAD(ring_log2, X1_RING_MAX_LOG2 + 1);
 	BAD(ring_log2, ~0u);
 	BAD(pad, 1);
-	BAD(pad2, 1);
+	BAD(timeout_ms, 1000);
 	ASSERT_EQ(0, util_vm(self->fd, &plain));
 	BAD(vm, plain);
 #undef BAD
@@ -426,7 +426,8 @@ TEST_F(userq, bad_create)
 	BAD(ring_addr, RING);
 	BAD(rptr_addr, RPTR);
 	BAD(ring_log2, RING_LOG2);
-	BAD(pad2, 1);
+	BAD(timeout_ms, 1);
+	BAD(timeout_ms, 99);
 #undef BAD
 	/* SUBMIT is for kernel queues. */
 	EXPECT_EQ(-EINVAL, util_submit(self->fd, u->queue, UTIL_CMDS, 1, 0, 0));

@@ -21,6 +21,8 @@
  *    1.3: SILIFLOW_VM_BIND_ASYNC, syncobjs of struct drm_siliflow_vm_bind.
  *    1.4: PRIME: see "buffers".
  *    1.5: DRM_SILIFLOW_BIND_MAP_USER.
+ *    1.6: timeout_ms of struct drm_siliflow_queue_create, max_timeout_ms of struct
+ *    drm_siliflow_query_device.
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -35,7 +37,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	5
+#define SILIFLOW_DRIVER_MINOR	6
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -137,8 +139,8 @@ struct drm_siliflow_query_device {
 	__u64 va_end;
 	/** @driver_index: N of /dev/siliN */
 	__u32 driver_index;
-	/** @pad: zero */
-	__u32 pad;
+	/** @max_timeout_ms: most that a queue may ask for, also the default; since 1.6 */
+	__u32 max_timeout_ms;
 };
 
 /** struct drm_siliflow_query_memory - sizes and use of the regions, bytes */
@@ -418,9 +420,9 @@ struct drm_siliflow_vm_bind {
  * destroyed or lost, a mapping of its doorbell stays valid and does nothing. It
  * is no error that a user queue makes no progress.
  *
- * Errors: -ENOENT (vm), -EINVAL (flags, priority, partition, ring, a VM that is
- * not of the queue's kind), -EPERM (highest priority without CAP_SYS_NICE, budget
- * above the maximum), -ENOSPC (queues of the file or of the device).
+ * Errors: -ENOENT (vm), -EINVAL (flags, priority, partition, ring, timeout, a VM that
+ * is not of the queue's kind), -EPERM (highest priority without CAP_SYS_NICE, budget
+ * or timeout above the maximum), -ENOSPC (queues of the file or of the device).
  */
 struct drm_siliflow_queue_create {
 	/** @vm: in: handle */
@@ -447,8 +449,11 @@ struct drm_siliflow_queue_create {
 	__u64 doorbell_offset;
 	/** @ring_log2: in: entries of the ring: 4 .. 16; zero without SILIFLOW_QUEUE_USER */
 	__u32 ring_log2;
-	/** @pad2: must be zero */
-	__u32 pad2;
+	/**
+	 * @timeout_ms: in: without progress for this time the queue is reset, 100 at
+	 * least; 0 = the default; zero with SILIFLOW_QUEUE_USER; since 1.6
+	 */
+	__u32 timeout_ms;
 };
 
 /**
