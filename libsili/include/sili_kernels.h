@@ -264,6 +264,9 @@ struct sili_norm {
 	enum x1_scale_mode dst_scale_mode;
 	float dst_tensor; /* NVFP4: its scale per tensor, 0 = 1 */
 	uint64_t dst_scales, dst_scale_stride;
+	uint64_t copy; /* or 0: dst's values in copy_fmt as well, each rounded once */
+	enum x1_format copy_fmt;
+	uint64_t copy_stride;
 	enum sili_prefetch prefetch;
 };
 int sili_norm(struct sili_device *dev, const struct sili_norm *op, union x1_cmd *cmds,

@@ -365,9 +365,15 @@ static int lower_norm(struct lower *l)
 		.gamma = in_dva(l, 1),
 		.beta = in_dva(l, 2),
 		.src_stride = in_row(l, 0),
+		.dst_scale_mode = out_of(l)->mode,
+		.dst_scales = out_of(l)->mode ? out_dva(l) + graph_scales_at(out_of(l)) : 0,
 		.prefetch = l->x->attr.prefetch,
 	};
 
+	if (l->node->out[1]) {
+		n.copy = exec_dva(l->x, l->node->out[1]);
+		n.copy_fmt = l->x->g->tensor[l->node->out[1]].fmt;
+	}
 	return graph_rows(x) > INT32_MAX ? -E2BIG : sili_norm(l->x->dev, &n, l->cmds, l->max);
 }
 

@@ -628,6 +628,46 @@ static int formats(struct sili_exec *x)
 	return g->code ? g->code : roots(x);
 }
 
+/*
+ * A norm writes its result in a second format by itself, or in blocks where
+ * nobody reads it otherwise: the conversion behind it goes.
+ */
+static int fuse_norms(struct sili_exec *x)
+{
+	struct sili_graph *g = x->g;
+	struct readers r;
+
+	if (x->attr.flags & SILI_EXEC_NO_FUSE)
+		return 0;
+	if (readers_of(g, &r))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->num_nodes; i++) {
+		struct graph_node *conv = &g->node[i];
+		uint32_t from = conv->n.in[0], maker = i;
+
+		if (conv->n.op != SILI_OP_CONVERT)
+			continue;
+		/* It is near, most often the one before. */
+		while (maker && g->node[maker].out[0] != from)
+			maker--;
+		if (g->node[maker].out[0] != from || g->node[maker].n.op != SILI_OP_NORM ||
+		    g->node[maker].out[1])
+			continue;
+		if (g->tensor[conv->out[0]].mode && r.count[from] == 1)
+			g->node[maker].out[0] = conv->out[0];
+		else if (!g->tensor[conv->out[0]].mode)
+			g->node[maker].out[1] = conv->out[0];
+		else
+			continue;
+		conv->n.op = 0;
+		x->info.converts--;
+		x->info.fused++;
+	}
+	readers_free(&r);
+	compact(x);
+	return roots(x);
+}
+
 int exec_passes(struct sili_exec *x)
 {
 	int ret = fold(x);
@@ -636,5 +676,7 @@ int exec_passes(struct sili_exec *x)
 		ret = fuse(x);
 	if (!ret)
 		ret = dense(x);
-	return ret ? ret : formats(x);
+	if (!ret)
+		ret = formats(x);
+	return ret ? ret : fuse_norms(x);
 }

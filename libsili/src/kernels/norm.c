@@ -14,7 +14,8 @@ enum {
 	SUM, /* of source and residual, stored */
 	DST,
 	SCALES,
-	X, /* FP32 values under way */
+	COPY, /* of the result in another format */
+	X,    /* FP32 values under way */
 	MEAN,
 	RSTD,
 	PARTS,
@@ -60,7 +61,8 @@ static void norm_body(struct tiles *t)
 	float n = 1.0f / (float)t->dim[0], eps = tile_float(t->param[P_EPS]);
 	bool layer = t->param[P_KIND] == SILI_NORM_LAYER, quant = t->param[P_MODE];
 	bool params = t->op[GAMMA].use || t->op[BETA].use;
-	uint8_t from = SRC, to = quant ? X : DST;
+	bool copy = t->op[COPY].use;
+	uint8_t from = SRC, to = quant || copy ? X : DST;
 
 	if (t->op[RESIDUAL].use) {
 		binary(t, X1_VEC_ADD, X, SRC, RESIDUAL);
@@ -85,6 +87,10 @@ static void norm_body(struct tiles *t)
 	binary(t, X1_VEC_MUL, params ? X : to, from, RSTD);
 	if (params)
 		affine(t, to);
+	if (copy)
+		unary(t, X1_VEC_MOV, COPY, X);
+	if (copy && !quant)
+		unary(t, X1_VEC_MOV, DST, X);
 	if (quant)
 		tile_step(t, &(struct tile_step){.op = X1_VEC_QUANT,
 						 .dst = DST,
@@ -157,6 +163,9 @@ SILI_EXPORT int sili_norm(struct sili_device *dev, const struct sili_norm *op, u
 	if (n.sum && (!tile_format_ok(n.sum_fmt, n.cols) ||
 		      !tile_stride_ok(&n.sum_stride, n.sum_fmt, n.cols)))
 		return -EINVAL;
+	if (n.copy && (!tile_format_ok(n.copy_fmt, n.cols) ||
+		       !tile_stride_ok(&n.copy_stride, n.copy_fmt, n.cols)))
+		return -EINVAL;
 	if ((n.gamma || n.beta) && !tile_format_ok(n.param_fmt, n.cols))
 		return -EINVAL;
 	t.param[P_KIND] = n.kind;
@@ -171,6 +180,8 @@ SILI_EXPORT int sili_norm(struct sili_device *dev, const struct sili_norm *op, u
 					     n.residual_stride);
 	if (n.sum)
 		t.op[SUM] = tile_matrix(TILE_OUT, n.sum_fmt, n.sum, n.sum_stride);
+	if (n.copy)
+		t.op[COPY] = tile_matrix(TILE_OUT, n.copy_fmt, n.copy, n.copy_stride);
 	if (n.gamma)
 		t.op[GAMMA] = tile_vector(n.param_fmt, n.gamma);
 	if (n.beta)

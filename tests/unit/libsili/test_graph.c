@@ -432,6 +432,40 @@ static void test_passes(void **state)
 	sili_graph_free(g);
 }
 
+/* A norm that a product and a sum read is written in both formats by one launch. */
+static void test_two_formats(void **state)
+{
+	struct sili_graph *g = sili_graph_new();
+	const uint32_t dim[] = {ROWS, DEEP};
+	float got[2][ROWS * DEEP];
+	uint32_t x, y;
+
+	(void)state;
+	x = sili_graph_input(g, "x", X1_FMT_FP32, 2, dim);
+	x = sili_graph_add(g, &(struct sili_node){.size = sizeof(struct sili_node),
+						  .op = SILI_OP_NORM,
+						  .in = {x},
+						  .eps = 1e-6f});
+	y = matmul(g, "m", x, weight(g, "w", DEEP, DEEP, 1));
+	sili_graph_output(g, vec(g, SILI_OP_BINARY, X1_VEC_ADD, y, x), "y", X1_FMT_FP32);
+	for (uint32_t flags = 0; flags <= SILI_EXEC_NO_FUSE; flags += SILI_EXEC_NO_FUSE) {
+		struct sili_exec_attr attr = {.size = sizeof(attr), .flags = flags};
+		float in[ROWS * DEEP];
+		struct sili_exec *e = compile_with(g, &attr);
+
+		t_random(in, ROWS * DEEP, 9, 8);
+		assert_int_equal(e->info.converts, flags ? 1 : 0);
+		assert_int_equal(e->info.launches, flags ? 4 : 2);
+		assert_int_equal(sili_exec_set_input(e, 0, in, ROWS * DEEP), 0);
+		assert_int_equal(sili_exec_run(e), 0);
+		assert_int_equal(sili_exec_get_output(e, 0, got[!!flags], ROWS * DEEP), 0);
+		for (size_t i = 0; flags && i < ROWS * DEEP; i++)
+			assert_true(fabsf(got[0][i] - got[1][i]) <= 0.1f);
+		sili_exec_free(e);
+	}
+	sili_graph_free(g);
+}
+
 static void test_precision_per_node(void **state)
 {
 	struct sili_graph *g = block();
@@ -660,11 +694,17 @@ static void test_broken_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),      cmocka_unit_test(test_compile_refused),
-		cmocka_unit_test(test_results),      cmocka_unit_test(test_images),
-		cmocka_unit_test(test_passes),       cmocka_unit_test(test_precision_per_node),
-		cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_fault),
-		cmocka_unit_test(test_profile),      cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_compile_refused),
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_passes),
+		cmocka_unit_test(test_two_formats),
+		cmocka_unit_test(test_precision_per_node),
+		cmocka_unit_test(test_same_bits),
+		cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_broken_files),
 	};
 
