@@ -260,8 +260,8 @@ static uint32_t stretch_end(const struct job *j, uint32_t k)
 }
 
 /* A tile over [k, end). Whole ones add to the accumulators themselves. */
-static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, uint32_t i0,
-		     uint32_t j0, uint32_t k, uint32_t end, const struct scales *s)
+static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, const int32_t *sums,
+		     uint32_t i0, uint32_t j0, uint32_t k, uint32_t end, const struct scales *s)
 {
 	const struct x1_mm_args *m = j->m;
 	const uint32_t mr = j->kernel->mr, nr = j->path->nr;
@@ -274,7 +274,8 @@ static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, ui
 			       .acc = &tile,
 			       .acc_stride = nr * 4,
 			       .k = end - k,
-			       .block = j->block};
+			       .block = j->block,
+			       .sums = sums};
 
 	if (j->a_in_place && m->m - i0 >= mr) {
 		t.a = m->a.base + (int64_t)i0 * m->a.stride + (size_t)k * elem;
@@ -291,8 +292,7 @@ static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, ui
 	else
 		j->kernel->run(&t);
 	if (end == j->kpad && (!j->ints || j->sblock))
-		for (uint32_t r = 0; r < mr; r++)
-			j->path->canonical((float *)((uint8_t *)t.acc + r * t.acc_stride));
+		j->path->canonical(t.acc, t.acc_stride, mr);
 	if (!whole)
 		store_tile(j, i0, j0, (const uint8_t *)&tile);
 }
@@ -341,6 +341,7 @@ static int product(const struct job *j, struct x1_mm_ws *ws)
 	const enum x1_mm_elem elem = j->kernel->elem;
 	const size_t bytes = (size_t)j->pitch * x1_mm_elem_bytes(elem);
 	struct x1_mm_rows to = {.elem = elem, .fold = j->fold, .pitch = j->pitch};
+	int32_t sums[X1_MM_MAX_NR];
 	uint8_t *a, *b, *rows, *tmp;
 	struct scales s;
 
@@ -353,7 +354,7 @@ static int product(const struct job *j, struct x1_mm_ws *ws)
 	if (!m->accumulate)
 		for (uint32_t i = 0; i < m->m; i++)
 			memset(acc_at(j, i, 0), 0, (size_t)m->n * 4);
-	to.offset = j->kernel->a_offset;
+	to.offset = j->kernel->sums;
 	unpack_a(j, &to, a, tmp);
 	to.offset = false;
 	if (j->path->begin && elem != X1_MM_F32)
@@ -364,8 +365,11 @@ static int product(const struct job *j, struct x1_mm_ws *ws)
 			end = stretch_end(j, k);
 			if (j->sblock)
 				get_column_scales(j, j0, k, &s);
+			if (j->kernel->sums)
+				j->kernel->sums(b + (size_t)k * nr * x1_mm_elem_bytes(elem),
+						end - k, sums);
 			for (uint32_t i0 = 0; i0 < m->m; i0 += mr)
-				run_tile(j, a, b, i0, j0, k, end, &s);
+				run_tile(j, a, b, sums, i0, j0, k, end, &s);
 		}
 	}
 	if (j->path->end && elem != X1_MM_F32)

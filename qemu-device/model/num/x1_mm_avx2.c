@@ -40,7 +40,7 @@ typedef __m256i ivec;
 #define VI_SUB(a, b)    _mm256_sub_epi32(a, b)
 #define VI_DOT(s, a, b) _mm256_dpbusd_avx_epi32(s, a, b)
 #define VNNI_TARGET     __attribute__((target("avxvnni")))
-#define V_HAS_NAN(v)    _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))
+#define V_HAS_NAN(v, w) (unsigned int)_mm256_movemask_ps(_mm256_cmp_ps(v, w, _CMP_UNORD_Q))
 
 #include "x1_mm_simd.h"
 

@@ -40,7 +40,7 @@ typedef __m512i ivec;
 #define VI_SUB(a, b)    _mm512_sub_epi32(a, b)
 #define VI_DOT(s, a, b) _mm512_dpbusd_epi32(s, a, b)
 #define VNNI_TARGET     __attribute__((target("avx512vnni")))
-#define V_HAS_NAN(v)    _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
+#define V_HAS_NAN(v, w) _mm512_cmp_ps_mask(v, w, _CMP_UNORD_Q)
 
 #include "x1_mm_simd.h"
 

@@ -36,6 +36,7 @@ struct x1_mm_tile {
 	uint32_t k;
 	/* k is a multiple of it: 32 or 16 for floats, 32 or 64 for integers. */
 	uint32_t block;
+	const int32_t *sums; /* of a kernel that has them */
 };
 
 /* The instruction that a kernel runs on, as fast as it goes: operands in registers. */
@@ -48,8 +49,12 @@ struct x1_mm_peak {
 struct x1_mm_kernel {
 	enum x1_mm_elem elem;
 	uint32_t mr;
-	bool a_offset;                           /* A's bytes are unsigned, 128 added */
 	void (*run)(const struct x1_mm_tile *t); /* acc += products */
+	/*
+	 * A's bytes are unsigned, 128 added: what that adds to the products of a
+	 * panel of nr columns. NULL: they are signed.
+	 */
+	void (*sums)(const void *b, uint32_t k, int32_t *sums);
 	struct x1_mm_peak peak;
 };
 
@@ -80,8 +85,8 @@ struct x1_mm_path {
 			    const double *sa, const double *sb);
 	/* nr rows of k 4-byte elements (row pointers) to k rows of nr; k a multiple of 16. */
 	void (*transpose)(const void *const *rows, void *dst, uint32_t k);
-	/* The last operation of an instruction: NaNs of a row of nr to the canonical one. */
-	void (*canonical)(float *acc);
+	/* The last operation of an instruction: NaNs of rows of nr to the canonical one. */
+	void (*canonical)(float *acc, size_t acc_stride, uint32_t rows);
 	const struct x1_vec_path *vec;
 	const struct x1_cvt_path *cvt; /* NULL: none but the portable ones */
 };

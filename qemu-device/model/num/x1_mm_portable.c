@@ -106,11 +106,12 @@ static void transpose(const void *const *rows, void *dst, uint32_t k)
 			       (const uint8_t *)rows[j] + (size_t)i * 4, 4);
 }
 
-static void canonical(float *acc)
+static void canonical(float *acc, size_t acc_stride, uint32_t rows)
 {
-	for (unsigned int i = 0; i < NR; i++)
-		if (acc[i] != acc[i])
-			acc[i] = x1_bits_f32(X1_CANONICAL_NAN);
+	for (; rows--; acc = (float *)((uint8_t *)acc + acc_stride))
+		for (unsigned int i = 0; i < NR; i++)
+			if (acc[i] != acc[i])
+				acc[i] = x1_bits_f32(X1_CANONICAL_NAN);
 }
 
 static void peak(uint64_t rounds)

@@ -105,6 +105,7 @@ static void fma_rule(const struct x1_mm_tile *t)
 
 /* Four bytes, A's unsigned. */
 #define INT_NAME           bytes
+#define INT_SUMS           bytes_sums
 #define INT_GROUP          4
 #define INT_OFFSET         1
 #define INT_TARGET         VNNI_TARGET
@@ -137,12 +138,21 @@ static void scale_exact(float *acc, size_t acc_stride, const float *p, uint32_t 
 	}
 }
 
-static void canonical(float *acc)
+static void canonical(float *acc, size_t acc_stride, uint32_t rows)
 {
-	/* Rarely anything: the row is written only then. */
-	if (V_HAS_NAN(V_LOAD(acc)) | V_HAS_NAN(V_LOAD(acc + VL)))
+	const float *row = acc;
+	unsigned int any = 0;
+
+	/* Rarely anything: rows are written only then. */
+	for (uint32_t r = 0; r < rows;
+	     r++, row = (const float *)((const uint8_t *)row + acc_stride))
+		any |= V_HAS_NAN(V_LOAD(row), V_LOAD(row + VL));
+	for (uint32_t r = 0; any && r < rows; r++) {
+		float *to = (float *)((uint8_t *)acc + r * acc_stride);
+
 		for (unsigned int i = 0; i < NR; i++)
-			acc[i] = acc[i] == acc[i] ? acc[i] : x1_bits_f32(X1_CANONICAL_NAN);
+			to[i] = to[i] == to[i] ? to[i] : x1_bits_f32(X1_CANONICAL_NAN);
+	}
 }
 
 /*
@@ -193,11 +203,11 @@ PEAK_RUN(peak_bytes, VNNI_PREFIX "vpdpbusd %%" PEAK_REG "15, %%" PEAK_REG "15, %
 			peak_pairs                                       \
 		}                                                        \
 	}
-#define BYTES                                                                             \
-	{                                                                                 \
-		.elem = X1_MM_I8, .mr = 2 * MR, .a_offset = true, .run = bytes, .peak = { \
-			PEAK_REG " vpdpbusd",                                             \
-			PEAK_ACCS * VL * 8,                                               \
-			peak_bytes                                                        \
-		}                                                                         \
+#define BYTES                                                                               \
+	{                                                                                   \
+		.elem = X1_MM_I8, .mr = 2 * MR, .run = bytes, .sums = bytes_sums, .peak = { \
+			PEAK_REG " vpdpbusd",                                               \
+			PEAK_ACCS * VL * 8,                                                 \
+			peak_bytes                                                          \
+		}                                                                           \
 	}
