@@ -356,6 +356,52 @@ TEST_F(userptr, asynchronous)
 	util_teardown(&gate);
 }
 
+/* A user queue is suspended while its memory changes, and goes on with what is there then. */
+TEST_F(userptr, user_queue)
+{
+	struct drm_siliflow_queue_create q = {
+		.flags = SILIFLOW_QUEUE_USER, .ring_addr = UTIL_CMDS, .ring_log2 = 8 };
+	struct drm_siliflow_wait_value w = {};
+	struct drm_siliflow_queue_state s;
+	volatile uint32_t *doorbell;
+	struct util_ctx u;
+
+	ASSERT_EQ(0, util_setup_vm(&u, self->fd, SILIFLOW_VM_LONG_RUNNING));
+	ASSERT_EQ(0, bind_user(&u, self->mem, ADDR, SIZE, 0));
+	q.vm = u.vm;
+	ASSERT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
+	doorbell = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd,
+			(off_t)q.doorbell_offset);
+	ASSERT_NE(MAP_FAILED, doorbell);
+	w.queue = q.queue;
+	w.ptr = (uintptr_t)u.data;
+	w.timeout_ns = util_deadline(60000);
+	for (uint32_t i = 1; i <= 40; i++) {
+		cmd_fill(&u, 2 * (i - 1), ADDR, i, SIZE);
+		u.cmds[2 * i - 1] = (union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_FENCE, .hdr.flags = X1_FENCE_IRQ, .addr = UTIL_DATA,
+			.value = i } };
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		*doorbell = 2 * i;
+		/* Half of the time while it runs. */
+		if (i % 2)
+			ASSERT_EQ(0, madvise(self->mem + HUGE / 4, HUGE, MADV_DONTNEED));
+		w.value = i;
+		ASSERT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &w));
+		EXPECT_EQ(i, self->mem[0]);
+		EXPECT_EQ(i, self->mem[HUGE / 4 - 1]);
+		if (i % 2 == 0) {
+			EXPECT_EQ(i, self->mem[SIZE / 4 - 1]);
+			ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
+		}
+	}
+	ASSERT_EQ(0, util_queue_state(self->fd, q.queue, &s));
+	EXPECT_EQ(0, s.state);
+	munmap((void *)doorbell, 4096);
+	u.queue = q.queue;
+	util_teardown(&u);
+}
+
 /* The process ends with work that uses its memory in flight. */
 TEST_F(userptr, process_ends)
 {
