@@ -47,7 +47,7 @@ help:
 	@echo '  make kernel-table docs/kernels.md, from the tests of kernels over rows'
 	@echo '  make test-debug the tests of the VM on a kernel with KASAN, lockdep, kmemleak, …'
 	@echo '  make test-7.3   the tests of the VM on the packaged kernel 7.3'
-	@echo '  make fuzz       fuzz the device core for a minute [SECONDS=]'
+	@echo '  make fuzz       fuzz the device core and the driver, each for a minute [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
 	@echo
 	@echo 'Output goes to build/ (X1_BUILD= elsewhere), logs to build/log/.'
@@ -139,9 +139,12 @@ kernel-table: firmware
 lint: qemu kernel
 	@scripts/lint
 
-fuzz: core firmware
+FUZZ_SECONDS := $(or $(SECONDS),60)
+fuzz: guest core lib examples
 	$(call part,fuzz-build,tests/fuzz,O=$(BUILD)/tests/fuzz)
-	@scripts/step fuzz $(MAKE) -C tests/fuzz O=$(BUILD)/tests/fuzz run SECONDS=$(or $(SECONDS),60)
+	@scripts/step fuzz $(MAKE) -C tests/fuzz O=$(BUILD)/tests/fuzz run SECONDS=$(FUZZ_SECONDS)
+	@SILI_FUZZ_SECONDS=$(FUZZ_SECONDS) X1_TEST_TIMEOUT=$$(($(FUZZ_SECONDS) + 600)) \
+		X1_TEST_VM_TIMEOUT=$$(($(FUZZ_SECONDS) + 900)) tests/run --vm fuzz
 
 install: lib tools firmware module
 	@$(MAKE) -C libsili O=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a PREFIX=$(PREFIX) install
