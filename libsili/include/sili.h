@@ -454,6 +454,27 @@ int sili_quantise(enum x1_scale_mode mode, enum x1_format fmt, const float *src,
 int sili_dequantise(enum x1_scale_mode mode, enum x1_format fmt, const void *src,
 		    const void *scales, float tensor, uint32_t rows, uint32_t k, float *dst);
 
+/* ---- exchange with other libraries ---------------------------------------- */
+
+struct DLManagedTensor; /* dlpack/dlpack.h's, of its unversioned interface */
+
+/*
+ * A dense tensor in a buffer, from `offset` on, as other libraries read it: by
+ * the CPU, nothing is copied. Its deleter frees the description alone; the
+ * buffer is freed after that. FP32, FP16, BF16, E4M3, E5M2, INT8, INT32.
+ * -EINVAL (format, rank above 8, not in the buffer, misaligned), -ENOMEM.
+ */
+int sili_dlpack_export(struct sili_bo *bo, uint64_t offset, enum x1_format fmt, uint32_t rank,
+		       const int64_t *shape, struct DLManagedTensor **out);
+/*
+ * A new buffer with a tensor of another library's, dense, whatever its strides
+ * were. The tensor is the caller's no more: its deleter has been called, except
+ * with an error. -EINVAL (type, lanes, shape), -ENOTSUP (not in the CPU's
+ * memory), -ENOMEM.
+ */
+int sili_dlpack_import(struct sili_device *dev, struct DLManagedTensor *tensor, enum sili_mem where,
+		       struct sili_bo **bo, enum x1_format *fmt);
+
 #ifdef __cplusplus
 }
 #endif
