@@ -508,7 +508,7 @@ int sili_split(struct sili_device *dev, const struct sili_parts *op, union x1_cm
 struct sili_resize {
 	uint32_t size;
 	uint32_t batch, height, width, channels;
-	uint32_t out_height, out_width; /* up to 2^20 */
+	uint32_t out_height, out_width; /* sides up to 2^20, lines up to 2^28 elements */
 	bool linear, align_corners;
 	enum x1_format src_fmt, dst_fmt;
 	uint64_t src, dst;

@@ -11,6 +11,7 @@
 #include "tiles.h"
 
 #define MAX_SIDE (1u << 20)
+#define MAX_LINE (1u << 28) /* elements */
 
 enum {
 	LOW = 1, /* INT32: the row at or before the place */
@@ -102,8 +103,6 @@ static int pass(struct sili_device *dev, const struct sili_resize *r, uint64_t c
 	uint64_t table;
 	int ret;
 
-	if (src_row * (int64_t)from > INT32_MAX || dst_row * (int64_t)to > INT32_MAX)
-		return -E2BIG;
 	ret = tables(dev, r, from, to, &table);
 	if (ret)
 		return ret;
@@ -138,8 +137,17 @@ static bool request_ok(const struct sili_resize *r)
 {
 	return r->size == sizeof(*r) && r->batch && r->height && r->width && r->channels &&
 	       r->out_height && r->out_width && tile_format_ok(r->src_fmt, r->channels) &&
-	       tile_format_ok(r->dst_fmt, r->channels) && r->height <= INT32_MAX &&
-	       r->width <= INT32_MAX && r->out_height <= MAX_SIDE && r->out_width <= MAX_SIDE;
+	       tile_format_ok(r->dst_fmt, r->channels);
+}
+
+/* Lines and images whose bytes fit strides. */
+static bool fits(const struct sili_resize *r)
+{
+	uint64_t line = (uint64_t)r->width * r->channels,
+		 out = (uint64_t)r->out_width * r->channels;
+
+	return r->height <= MAX_SIDE && r->width <= MAX_SIDE && r->out_height <= MAX_SIDE &&
+	       r->out_width <= MAX_SIDE && line <= MAX_LINE && out <= MAX_LINE;
 }
 
 /* What lies between the two directions. */
@@ -154,6 +162,8 @@ SILI_EXPORT int64_t sili_resize_work_bytes(const struct sili_resize *op)
 
 	if (!request_ok(op))
 		return -EINVAL;
+	if (!fits(op))
+		return -E2BIG;
 	rows = (uint64_t)op->batch * op->out_height * op->width;
 	return (int64_t)(rows * sili_fmt_bytes(between(op), op->channels));
 }
@@ -166,6 +176,8 @@ SILI_EXPORT int sili_resize(struct sili_device *dev, const struct sili_resize *o
 
 	if (!request_ok(r) || !r->work)
 		return -EINVAL;
+	if (!fits(r))
+		return -E2BIG;
 	if (max < 2)
 		return -ENOSPC;
 	ret = pass(dev, r, (uint64_t)r->width * r->channels, r->height, r->out_height, r->batch,

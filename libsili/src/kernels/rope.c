@@ -92,7 +92,11 @@ SILI_EXPORT int sili_rope(struct sili_device *dev, const struct sili_rope *op, u
 		r.rotate = r.dim;
 	if (r.size != sizeof(r) || !r.tokens || !r.heads || !r.dim || r.rotate > r.dim ||
 	    r.rotate % 2 || (unsigned int)r.fmt >= X1_FMT_COUNT || x1_format_bits(r.fmt) < 8 ||
-	    x1_format_is_int(r.fmt) || r.fmt == X1_FMT_E8M0 || !strides_ok(&r))
+	    x1_format_is_int(r.fmt) || r.fmt == X1_FMT_E8M0)
+		return -EINVAL;
+	if ((uint64_t)r.heads * r.dim > INT32_MAX / 4)
+		return -E2BIG;
+	if (!strides_ok(&r))
 		return -EINVAL;
 	if (r.freq ? !r.positions || r.cos || r.sin : !r.cos || !r.sin || r.positions)
 		return -EINVAL;

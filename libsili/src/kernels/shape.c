@@ -63,14 +63,6 @@ static void join(struct permute *p)
 	}
 }
 
-static bool strides_ok(const struct tiles *t)
-{
-	for (uint32_t i = 0; i < TILE_DIMS; i++)
-		if (t->op[SRC].stride[i] > INT32_MAX || t->op[DST].stride[i] > INT32_MAX)
-			return false;
-	return true;
-}
-
 static void transpose(struct tiles *t)
 {
 	tile_step(t, &(struct tile_step){.op = X1_VEC_TRANSPOSE, .dst = DST, .s0 = SRC});
@@ -141,8 +133,6 @@ SILI_EXPORT int sili_permute(struct sili_device *dev, const struct sili_permute 
 	}
 	if (along)
 		t.op[DST].stride[1] = 1;
-	if (!strides_ok(&t))
-		return -E2BIG;
 	return tiles_launch(dev, &t, cmds, max);
 }
 
@@ -199,12 +189,14 @@ static int move_parts(const struct sili_parts *op, bool split, union x1_cmd *cmd
 			return -E2BIG;
 	}
 	for (uint32_t i = 0; i < op->num; i++) {
-		if (!op->extent[i] || op->extent[i] * inner * bits % 8)
+		if (!op->extent[i] || op->extent[i] * inner % 8 * bits % 8)
 			return -EINVAL;
+		if (op->extent[i] > X1_MAX_COPY_BYTES / inner)
+			return -E2BIG;
 		total += op->extent[i] * inner * bits / 8;
+		if (total > X1_MAX_COPY_BYTES / outer)
+			return -E2BIG;
 	}
-	if (total > X1_MAX_COPY_BYTES / outer)
-		return -E2BIG;
 	if (op->num > max)
 		return -ENOSPC;
 	for (uint32_t i = 0; i < op->num; i++) {

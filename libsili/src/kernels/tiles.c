@@ -18,11 +18,12 @@
 
 #include "tiles.h"
 
-#define MAX_STAGES  4u
-#define MIN_TILE    2048u  /* bytes of input; below, fixed costs of a tile show */
-#define MAX_TILE    32768u /* more hides nothing */
-#define MIN_COLS    512u
-#define TILES_OF_WG 4u /* aim: start and end of the pipeline are a part of it */
+#define MAX_ELEMENTS (1ull << 40)
+#define MAX_STAGES   4u
+#define MIN_TILE     2048u  /* bytes of input; below, fixed costs of a tile show */
+#define MAX_TILE     32768u /* more hides nothing */
+#define MIN_COLS     512u
+#define TILES_OF_WG  4u /* aim: start and end of the pipeline are a part of it */
 
 enum {
 	SEM_FULL,
@@ -117,14 +118,19 @@ static bool operand_ok(const struct tiles *t, const struct tile_operand *o)
 	uint32_t bits = x1_format_bits(o->fmt);
 
 	if (o->turned)
-		return o->stride[0] <= INT32_MAX && t->row_step * bits % 8 == 0 &&
-		       t->dim[1] * bits % 8 == 0;
+		return t->row_step * bits % 8 == 0 && t->dim[1] * bits % 8 == 0;
 	if ((unsigned int)o->fmt >= X1_FMT_COUNT || cols_of(o, t->dim[0]) * bits % 8 ||
 	    (bits < 8 && o->stride[0] > 1))
 		return false;
 	if (o->stride[0] < 0 || o->stride[0] >= 1 << 23 || (o->bound[0] && (bits < 8 || o->index)))
 		return false;
-	for (uint32_t i = 1; i < TILE_DIMS; i++)
+	return true;
+}
+
+/* Strides have 32 bits in descriptors and in the key. */
+static bool strides_fit(const struct tile_operand *o)
+{
+	for (uint32_t i = 0; i < TILE_DIMS; i++)
 		if (o->stride[i] > INT32_MAX || o->stride[i] < INT32_MIN)
 			return false;
 	return true;
@@ -288,12 +294,18 @@ static int choose(const struct sili_info *info, struct tiles *t)
 /* What is left out of a request. */
 static int settle(struct tiles *t)
 {
+	uint64_t elements = 1;
+
 	for (uint32_t i = 0; i < TILE_DIMS; i++) {
 		if (!t->dim[i])
 			t->dim[i] = 1;
-		if (t->dim[i] > UINT32_MAX)
+		if (t->dim[i] > UINT32_MAX || t->dim[i] > MAX_ELEMENTS / elements)
 			return -E2BIG;
+		elements *= t->dim[i];
 	}
+	for (uint32_t i = 1; i <= TILE_OPERANDS; i++)
+		if (t->op[i].use && !strides_fit(&t->op[i]))
+			return -E2BIG;
 	t->col_step = one(t->col_step);
 	t->row_step = one(t->row_step);
 	t->prefetch = sili_prefetch_mode(t->prefetch);

@@ -576,6 +576,11 @@ static void bad_requests(void)
 	OPS_REFUSED(sili_map, m, a.dva, 0, -EINVAL);
 	OPS_REFUSED(sili_map, m, a.stride[1], -4, -EINVAL);
 	OPS_REFUSED(sili_map, m, dst.stride[1], 0, -EINVAL);
+	OPS_REFUSED(sili_map, m, dim[1], UINT32_MAX, 1);
+	m.dst.stride[2] = m.dst.stride[3] = 8;
+	m.dim[2] = m.dim[3] = 1 << 20;
+	OPS_REFUSED(sili_map, m, dim[1], UINT32_MAX, -E2BIG);
+	m.dim[2] = m.dim[3] = 1;
 	OPS_REFUSED(sili_map, m, a.fmt, X1_FMT_E8M0, -EINVAL);
 	m.a.fmt = X1_FMT_E2M1;
 	OPS_REFUSED(sili_map, m, a.stride[0], 2, -EINVAL);
@@ -587,6 +592,10 @@ static void bad_requests(void)
 	assert_int_equal(sili_reduce(dev, &r, cmd, 1), -ENOSPC);
 	OPS_REFUSED(sili_reduce, r, dst_fmt, X1_FMT_INT4, -EINVAL);
 	OPS_REFUSED(sili_rope, p, cos, 4096, -EINVAL);
+	p.cos = p.sin = 4096;
+	OPS_REFUSED(sili_rope, p, heads, UINT32_MAX, -E2BIG);
+	OPS_REFUSED(sili_rope, p, tokens, UINT32_MAX, 1);
+	p.cos = p.sin = 0;
 	p.freq = p.positions = 4096;
 	OPS_REFUSED(sili_rope, p, rotate, 3, -EINVAL);
 	OPS_REFUSED(sili_rope, p, rotate, 10, -EINVAL);

@@ -318,11 +318,13 @@ static void bad_requests(void)
 	OPS_REFUSED(sili_pad, d, fmt, X1_FMT_E2M1, -EINVAL);
 	OPS_REFUSED(sili_resize, r, size, 0, -EINVAL);
 	OPS_REFUSED(sili_resize, r, out_width, 0, -EINVAL);
-	OPS_REFUSED(sili_resize, r, out_width, 1u << 21, -EINVAL);
+	OPS_REFUSED(sili_resize, r, out_width, 1u << 21, -E2BIG);
+	OPS_REFUSED(sili_resize, r, channels, 1u << 31, -E2BIG);
 	OPS_REFUSED(sili_resize, r, work, 0, -EINVAL);
 	OPS_REFUSED(sili_resize, r, dst_fmt, X1_FMT_E2M1, -EINVAL);
 	OPS_REFUSED(sili_concat, a, num, 0, -EINVAL);
 	OPS_REFUSED(sili_concat, a, axis, 4, -EINVAL);
+	OPS_REFUSED(sili_concat, a, dim[0], UINT32_MAX, -E2BIG);
 	OPS_REFUSED(sili_split, a, dim[0], 0, -EINVAL);
 	OPS_REFUSED(sili_split, a, fmt, X1_FMT_INT4, -EINVAL);
 	assert_int_equal(sili_concat(dev, &a, cmd, 1), -ENOSPC);
