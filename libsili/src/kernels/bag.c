@@ -322,23 +322,21 @@ static void body(struct tiles *t)
 		tile_step(t, &(struct tile_step){.op = X1_VEC_MOV, .dst = DST, .s0 = ACC});
 }
 
-SILI_EXPORT int sili_bag(struct sili_device *dev, const struct sili_bag *op, union x1_cmd *cmds,
-			 uint32_t max)
+static int bag_of(struct sili_device *dev, struct sili_bag b, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_bag b = *op;
 	struct tiles t = {.family = SILI_KEY_BAG,
-			  .dim = {op->cols, op->bags},
-			  .prefetch = op->prefetch,
+			  .dim = {b.cols, b.bags},
+			  .prefetch = b.prefetch,
 			  .fixed_cols = COLS,
 			  .max_rows = BAGS,
 			  .tile_bytes = BAGS * COLS * 4,
 			  .begin = begin,
 			  .body = body,
-			  .extra = {op->table, op->index, op->offsets, op->weights},
+			  .extra = {b.table, b.index, b.offsets, b.weights},
 			  .num_extra = 4};
 
-	if (b.size != sizeof(b) || !b.bags || !b.cols || !b.limit || b.limit > INT32_MAX ||
-	    !b.index || (unsigned int)b.op > SILI_BAG_MAX || !b.offsets == !b.bag_size ||
+	if (!b.bags || !b.cols || !b.limit || b.limit > INT32_MAX || !b.index ||
+	    (unsigned int)b.op > SILI_BAG_MAX || !b.offsets == !b.bag_size ||
 	    (b.weights && b.op != SILI_BAG_SUM) || !tile_format_ok(b.table_fmt, b.cols) ||
 	    !tile_format_ok(b.dst_fmt, b.cols) ||
 	    !tile_stride_ok(&b.table_stride, b.table_fmt, b.cols) ||
@@ -377,4 +375,10 @@ SILI_EXPORT int sili_bag(struct sili_device *dev, const struct sili_bag *op, uni
 		t.op[X].rows = PIECE;
 	}
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_bag(struct sili_device *dev, const struct sili_bag *op, union x1_cmd *cmds,
+			 uint32_t max)
+{
+	return op->size == sizeof(*op) ? bag_of(dev, *op, cmds, max) : -EINVAL;
 }

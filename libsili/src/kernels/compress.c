@@ -209,17 +209,16 @@ static void body(struct tiles *t)
 	emit_pack(t, &s);
 }
 
-SILI_EXPORT int sili_compress(struct sili_device *dev, const struct sili_compress *op,
-			      union x1_cmd *cmds, uint32_t max)
+static int compress_of(struct sili_device *dev, struct sili_compress c, union x1_cmd *cmds,
+		       uint32_t max)
 {
-	struct sili_compress c = *op;
-	uint32_t stored = c.size == sizeof(c) && c.sparsity ? sili_sparse_k(c.sparsity, c.k) : 0;
+	uint32_t stored = c.sparsity ? sili_sparse_k(c.sparsity, c.k) : 0;
 	uint64_t meta = stored ? sili_sparse_meta_bytes(c.sparsity, c.k) : 0;
 	struct tiles t = {.family = SILI_KEY_COMPRESS,
-			  .dim = {op->k, op->rows},
+			  .dim = {c.k, c.rows},
 			  .whole_rows = true,
-			  .prefetch = op->prefetch,
-			  .param = {[P_SPARSITY] = op->sparsity},
+			  .prefetch = c.prefetch,
+			  .param = {[P_SPARSITY] = c.sparsity},
 			  .begin = begin,
 			  .body = body};
 	struct shape s;
@@ -252,4 +251,10 @@ SILI_EXPORT int sili_compress(struct sili_device *dev, const struct sili_compres
 	t.op[RAW] = tile_temp(X1_FMT_INT8);
 	t.op[RAW].cols = s.words * s.bytes;
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_compress(struct sili_device *dev, const struct sili_compress *op,
+			      union x1_cmd *cmds, uint32_t max)
+{
+	return op->size == sizeof(*op) ? compress_of(dev, *op, cmds, max) : -EINVAL;
 }

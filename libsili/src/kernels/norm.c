@@ -140,18 +140,16 @@ static int norm_scales(struct tiles *t, struct sili_norm *n)
 	return 0;
 }
 
-SILI_EXPORT int sili_norm(struct sili_device *dev, const struct sili_norm *op, union x1_cmd *cmds,
-			  uint32_t max)
+static int norm_of(struct sili_device *dev, struct sili_norm n, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_norm n = *op;
 	struct tiles t = {.family = SILI_KEY_NORM,
 			  .whole_rows = true,
-			  .dim = {op->cols, op->rows},
-			  .prefetch = op->prefetch,
+			  .dim = {n.cols, n.rows},
+			  .prefetch = n.prefetch,
 			  .body = norm_body};
 	int ret;
 
-	if (n.size != sizeof(n) || !n.rows || !n.cols || (unsigned int)n.kind > SILI_NORM_RMS ||
+	if (!n.rows || !n.cols || (unsigned int)n.kind > SILI_NORM_RMS ||
 	    !tile_format_ok(n.src_fmt, n.cols) || !tile_format_ok(n.dst_fmt, n.cols) ||
 	    !tile_stride_ok(&n.src_stride, n.src_fmt, n.cols) ||
 	    !tile_stride_ok(&n.dst_stride, n.dst_fmt, n.cols) || !(n.eps >= 0) ||
@@ -190,6 +188,12 @@ SILI_EXPORT int sili_norm(struct sili_device *dev, const struct sili_norm *op, u
 	t.op[MEAN] = t.op[RSTD] = tile_column();
 	t.op[PARTS] = tile_parts(n.cols);
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_norm(struct sili_device *dev, const struct sili_norm *op, union x1_cmd *cmds,
+			  uint32_t max)
+{
+	return op->size == sizeof(*op) ? norm_of(dev, *op, cmds, max) : -EINVAL;
 }
 
 /* ---- batch ---- */

@@ -41,9 +41,8 @@ static bool request_ok(struct sili_quant *q)
 {
 	uint64_t row = sili_scale_row_bytes(q->mode, q->k);
 
-	if (q->size != sizeof(*q) || !q->rows || !q->k || !row || !q->mode ||
-	    !sili_scale_takes(q->mode, q->coded_fmt) || !tile_format_ok(q->coded_fmt, q->k) ||
-	    !tile_format_ok(q->plain_fmt, q->k) ||
+	if (!q->rows || !q->k || !row || !q->mode || !sili_scale_takes(q->mode, q->coded_fmt) ||
+	    !tile_format_ok(q->coded_fmt, q->k) || !tile_format_ok(q->plain_fmt, q->k) ||
 	    !tile_stride_ok(&q->coded_stride, q->coded_fmt, q->k) ||
 	    !tile_stride_ok(&q->plain_stride, q->plain_fmt, q->k))
 		return false;
@@ -133,9 +132,8 @@ static struct sili_reduce all_amax(const struct sili_quant *q)
 	return r;
 }
 
-SILI_EXPORT int64_t sili_quant_work_bytes(const struct sili_quant *op)
+static int64_t quant_work_bytes_of(struct sili_quant q)
 {
-	struct sili_quant q = *op;
 	struct sili_reduce row, all;
 	int64_t a, b;
 
@@ -148,6 +146,11 @@ SILI_EXPORT int64_t sili_quant_work_bytes(const struct sili_quant *op)
 	a = sili_reduce_work_bytes(&row);
 	b = sili_reduce_work_bytes(&all);
 	return (int64_t)sili_align(q.rows * 4ull, 64) + 64 + (a > b ? a : b);
+}
+
+SILI_EXPORT int64_t sili_quant_work_bytes(const struct sili_quant *op)
+{
+	return op->size == sizeof(*op) ? quant_work_bytes_of(*op) : -EINVAL;
 }
 
 static int tensor_scale(struct sili_device *dev, const struct sili_quant *q, union x1_cmd *cmds,
@@ -174,10 +177,8 @@ static int tensor_scale(struct sili_device *dev, const struct sili_quant *q, uni
 	return ret < 0 ? ret : n + ret;
 }
 
-SILI_EXPORT int sili_quant(struct sili_device *dev, const struct sili_quant *op, union x1_cmd *cmds,
-			   uint32_t max)
+static int quant_of(struct sili_device *dev, struct sili_quant q, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_quant q = *op;
 	int n = 0, ret;
 
 	if (!request_ok(&q) || (q.tensor && !q.work))
@@ -191,10 +192,21 @@ SILI_EXPORT int sili_quant(struct sili_device *dev, const struct sili_quant *op,
 	return ret < 0 ? ret : n + ret;
 }
 
+SILI_EXPORT int sili_quant(struct sili_device *dev, const struct sili_quant *op, union x1_cmd *cmds,
+			   uint32_t max)
+{
+	return op->size == sizeof(*op) ? quant_of(dev, *op, cmds, max) : -EINVAL;
+}
+
+static int dequant_of(struct sili_device *dev, struct sili_quant q, union x1_cmd *cmds,
+		      uint32_t max)
+{
+
+	return request_ok(&q) ? launch(dev, &q, false, cmds, max) : -EINVAL;
+}
+
 SILI_EXPORT int sili_dequant(struct sili_device *dev, const struct sili_quant *op,
 			     union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_quant q = *op;
-
-	return request_ok(&q) ? launch(dev, &q, false, cmds, max) : -EINVAL;
+	return op->size == sizeof(*op) ? dequant_of(dev, *op, cmds, max) : -EINVAL;
 }

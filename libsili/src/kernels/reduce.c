@@ -127,15 +127,13 @@ static bool request_ok(struct sili_reduce *r)
 {
 	uint32_t out = r->columns ? r->cols : 1;
 
-	return r->size == sizeof(*r) && r->rows && r->cols &&
-	       (unsigned int)r->op <= SILI_REDUCE_SUMSQ && tile_format_ok(r->src_fmt, r->cols) &&
-	       tile_format_ok(r->dst_fmt, out) &&
+	return r->rows && r->cols && (unsigned int)r->op <= SILI_REDUCE_SUMSQ &&
+	       tile_format_ok(r->src_fmt, r->cols) && tile_format_ok(r->dst_fmt, out) &&
 	       tile_stride_ok(&r->src_stride, r->src_fmt, r->cols);
 }
 
-SILI_EXPORT int64_t sili_reduce_work_bytes(const struct sili_reduce *op)
+static int64_t reduce_work_bytes_of(struct sili_reduce r)
 {
-	struct sili_reduce r = *op;
 	uint64_t sum = 0;
 
 	if (!request_ok(&r))
@@ -143,6 +141,11 @@ SILI_EXPORT int64_t sili_reduce_work_bytes(const struct sili_reduce *op)
 	for (; groups(&r) > 1; r = rest(&r, 0))
 		sum += part_bytes(&r);
 	return (int64_t)sum;
+}
+
+SILI_EXPORT int64_t sili_reduce_work_bytes(const struct sili_reduce *op)
+{
+	return op->size == sizeof(*op) ? reduce_work_bytes_of(*op) : -EINVAL;
 }
 
 /* One launch: to parts, or to the end with the factor of the whole. */
@@ -173,10 +176,9 @@ static int launch(struct sili_device *dev, const struct sili_reduce *r, float fa
 	return tiles_launch(dev, &t, cmds, max);
 }
 
-SILI_EXPORT int sili_reduce(struct sili_device *dev, const struct sili_reduce *op,
-			    union x1_cmd *cmds, uint32_t max)
+static int reduce_of(struct sili_device *dev, struct sili_reduce r, union x1_cmd *cmds,
+		     uint32_t max)
 {
-	struct sili_reduce r = *op;
 	uint32_t n = 1;
 	float factor;
 
@@ -198,4 +200,10 @@ SILI_EXPORT int sili_reduce(struct sili_device *dev, const struct sili_reduce *o
 			r = rest(&r, r.work);
 	}
 	return (int)n;
+}
+
+SILI_EXPORT int sili_reduce(struct sili_device *dev, const struct sili_reduce *op,
+			    union x1_cmd *cmds, uint32_t max)
+{
+	return op->size == sizeof(*op) ? reduce_of(dev, *op, cmds, max) : -EINVAL;
 }

@@ -77,21 +77,17 @@ static bool strides_ok(struct sili_rope *r)
 	       r->table_stride <= INT32_MAX;
 }
 
-SILI_EXPORT int sili_rope(struct sili_device *dev, const struct sili_rope *op, union x1_cmd *cmds,
-			  uint32_t max)
+static int rope_of(struct sili_device *dev, struct sili_rope r, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_rope r = *op;
 	bool by_head = r.heads > 1 && r.heads * 4 >= r.tokens / (dev->info.mcus_healthy + 1);
 	uint32_t half, step, second;
-	struct tiles t = {.family = SILI_KEY_ROPE,
-			  .whole_rows = true,
-			  .prefetch = op->prefetch,
-			  .body = body};
+	struct tiles t = {
+		.family = SILI_KEY_ROPE, .whole_rows = true, .prefetch = r.prefetch, .body = body};
 
 	if (!r.rotate)
 		r.rotate = r.dim;
-	if (r.size != sizeof(r) || !r.tokens || !r.heads || !r.dim || r.rotate > r.dim ||
-	    r.rotate % 2 || (unsigned int)r.fmt >= X1_FMT_COUNT || x1_format_bits(r.fmt) < 8 ||
+	if (!r.tokens || !r.heads || !r.dim || r.rotate > r.dim || r.rotate % 2 ||
+	    (unsigned int)r.fmt >= X1_FMT_COUNT || x1_format_bits(r.fmt) < 8 ||
 	    x1_format_is_int(r.fmt) || r.fmt == X1_FMT_E8M0)
 		return -EINVAL;
 	if ((uint64_t)r.heads * r.dim > INT32_MAX / 4)
@@ -137,4 +133,10 @@ SILI_EXPORT int sili_rope(struct sili_device *dev, const struct sili_rope *op, u
 	}
 	t.op[T0] = t.op[T1] = tile_temp(X1_FMT_FP32);
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_rope(struct sili_device *dev, const struct sili_rope *op, union x1_cmd *cmds,
+			  uint32_t max)
+{
+	return op->size == sizeof(*op) ? rope_of(dev, *op, cmds, max) : -EINVAL;
 }

@@ -448,8 +448,8 @@ static uint32_t block_of(const struct sili_route *r)
 
 static bool route_ok(struct sili_route *r)
 {
-	if (r->size != sizeof(*r) || !r->tokens || !r->experts || !r->top_k ||
-	    r->top_k > r->experts || (unsigned int)r->gate > SILI_GATE_SIGMOID ||
+	if (!r->tokens || !r->experts || !r->top_k || r->top_k > r->experts ||
+	    (unsigned int)r->gate > SILI_GATE_SIGMOID ||
 	    !tile_format_ok(r->logits_fmt, r->experts) ||
 	    !tile_stride_ok(&r->logits_stride, r->logits_fmt, r->experts) || r->scale != r->scale)
 		return false;
@@ -464,13 +464,17 @@ static bool route_ok(struct sili_route *r)
 	       r->group_best <= X1_VEC_MAX_TOPK;
 }
 
-SILI_EXPORT int64_t sili_route_work_bytes(const struct sili_route *op)
+static int64_t route_work_bytes_of(struct sili_route r)
 {
-	struct sili_route r = *op;
 
 	if (!route_ok(&r))
 		return -EINVAL;
 	return (int64_t)(sili_div_up(r.tokens, block_of(&r)) * r.experts * 4);
+}
+
+SILI_EXPORT int64_t sili_route_work_bytes(const struct sili_route *op)
+{
+	return op->size == sizeof(*op) ? route_work_bytes_of(*op) : -EINVAL;
 }
 
 static int choose_launch(struct sili_device *dev, const struct sili_route *r, union x1_cmd *cmds)
@@ -546,10 +550,8 @@ static int place_launch(struct sili_device *dev, const struct sili_route *r, uni
 	return tiles_launch(dev, &t, cmds, 1);
 }
 
-SILI_EXPORT int sili_route(struct sili_device *dev, const struct sili_route *op, union x1_cmd *cmds,
-			   uint32_t max)
+static int route_of(struct sili_device *dev, struct sili_route r, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_route r = *op;
 	int ret;
 
 	if (!route_ok(&r) || !r.work || !r.chosen || !r.weights || !r.row_of || !r.token_of ||
@@ -563,4 +565,10 @@ SILI_EXPORT int sili_route(struct sili_device *dev, const struct sili_route *op,
 	if (ret == 1)
 		ret = place_launch(dev, &r, cmds + 1);
 	return ret < 0 ? ret : 2;
+}
+
+SILI_EXPORT int sili_route(struct sili_device *dev, const struct sili_route *op, union x1_cmd *cmds,
+			   uint32_t max)
+{
+	return op->size == sizeof(*op) ? route_of(dev, *op, cmds, max) : -EINVAL;
 }

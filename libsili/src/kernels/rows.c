@@ -5,9 +5,8 @@
 
 static bool request_ok(struct sili_rows *r)
 {
-	return r->size == sizeof(*r) && r->rows && r->cols && r->limit && r->limit <= INT32_MAX &&
-	       r->index && tile_format_ok(r->src_fmt, r->cols) &&
-	       tile_format_ok(r->dst_fmt, r->cols) &&
+	return r->rows && r->cols && r->limit && r->limit <= INT32_MAX && r->index &&
+	       tile_format_ok(r->src_fmt, r->cols) && tile_format_ok(r->dst_fmt, r->cols) &&
 	       tile_stride_ok(&r->src_stride, r->src_fmt, r->cols) &&
 	       tile_stride_ok(&r->dst_stride, r->dst_fmt, r->cols);
 }
@@ -23,14 +22,12 @@ static struct tile_operand numbers(enum tile_use use, uint64_t dva)
 	return (struct tile_operand){.use = use, .fmt = X1_FMT_INT32, .dva = dva, .stride = {0, 4}};
 }
 
-SILI_EXPORT int sili_gather(struct sili_device *dev, const struct sili_rows *op, union x1_cmd *cmds,
-			    uint32_t max)
+static int gather_of(struct sili_device *dev, struct sili_rows r, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_rows r = *op;
 	struct tiles t = {.family = SILI_KEY_ROWS,
-			  .dim = {op->cols, op->rows},
-			  .prefetch = op->prefetch,
-			  .param = {0, op->limit}};
+			  .dim = {r.cols, r.rows},
+			  .prefetch = r.prefetch,
+			  .param = {0, r.limit}};
 
 	if (!request_ok(&r))
 		return -EINVAL;
@@ -43,14 +40,18 @@ SILI_EXPORT int sili_gather(struct sili_device *dev, const struct sili_rows *op,
 	return tiles_launch(dev, &t, cmds, max);
 }
 
-SILI_EXPORT int sili_scatter(struct sili_device *dev, const struct sili_rows *op,
-			     union x1_cmd *cmds, uint32_t max)
+SILI_EXPORT int sili_gather(struct sili_device *dev, const struct sili_rows *op, union x1_cmd *cmds,
+			    uint32_t max)
 {
-	struct sili_rows r = *op;
+	return op->size == sizeof(*op) ? gather_of(dev, *op, cmds, max) : -EINVAL;
+}
+
+static int scatter_of(struct sili_device *dev, struct sili_rows r, union x1_cmd *cmds, uint32_t max)
+{
 	struct tiles t = {.family = SILI_KEY_ROWS,
-			  .dim = {op->cols, op->rows},
-			  .prefetch = op->prefetch,
-			  .param = {1, op->limit}};
+			  .dim = {r.cols, r.rows},
+			  .prefetch = r.prefetch,
+			  .param = {1, r.limit}};
 
 	if (!request_ok(&r))
 		return -EINVAL;
@@ -61,6 +62,12 @@ SILI_EXPORT int sili_scatter(struct sili_device *dev, const struct sili_rows *op
 	t.op[DST].index = INDEX;
 	t.op[DST].bound[1] = r.limit;
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_scatter(struct sili_device *dev, const struct sili_rows *op,
+			     union x1_cmd *cmds, uint32_t max)
+{
+	return op->size == sizeof(*op) ? scatter_of(dev, *op, cmds, max) : -EINVAL;
 }
 
 /* ---- scatter-add ---- */
@@ -216,18 +223,17 @@ static uint32_t block_rows(const struct sili_info *info, const struct sili_rows 
 	return (uint32_t)sili_min64(sili_div_up(r->limit, high ? high : 1), ADD_ROWS);
 }
 
-SILI_EXPORT int sili_scatter_add(struct sili_device *dev, const struct sili_rows *op,
-				 union x1_cmd *cmds, uint32_t max)
+static int scatter_add_of(struct sili_device *dev, struct sili_rows r, union x1_cmd *cmds,
+			  uint32_t max)
 {
-	struct sili_rows r = *op;
 	struct tiles t = {.family = SILI_KEY_SCATTER_ADD,
-			  .dim = {op->cols, op->limit},
-			  .prefetch = op->prefetch,
+			  .dim = {r.cols, r.limit},
+			  .prefetch = r.prefetch,
 			  .fixed_cols = ADD_COLS,
 			  .tile_bytes = ADD_ROWS * ADD_COLS * 4,
 			  .begin = add_begin,
 			  .body = add_body,
-			  .extra = {[A_SRC] = op->src, [A_INDEX] = op->index},
+			  .extra = {[A_SRC] = r.src, [A_INDEX] = r.index},
 			  .num_extra = 2};
 
 	if (!request_ok(&r))
@@ -245,4 +251,10 @@ SILI_EXPORT int sili_scatter_add(struct sili_device *dev, const struct sili_rows
 		.stride = {1},
 		.cols = PASSES * PASS_ROWS * ((uint32_t)sili_fmt_bytes(r.src_fmt, ADD_COLS) + 4)};
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_scatter_add(struct sili_device *dev, const struct sili_rows *op,
+				 union x1_cmd *cmds, uint32_t max)
+{
+	return op->size == sizeof(*op) ? scatter_add_of(dev, *op, cmds, max) : -EINVAL;
 }

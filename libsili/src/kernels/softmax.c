@@ -82,18 +82,17 @@ static void body(struct tiles *t)
 	tile_step(t, &(struct tile_step){.op = X1_VEC_MUL, .dst = DST, .s0 = X, .s1 = TOP});
 }
 
-SILI_EXPORT int sili_softmax(struct sili_device *dev, const struct sili_softmax *op,
-			     union x1_cmd *cmds, uint32_t max)
+static int softmax_of(struct sili_device *dev, struct sili_softmax s, union x1_cmd *cmds,
+		      uint32_t max)
 {
-	uint32_t repeat = op->mask_rows ? op->mask_rows : op->rows;
-	struct sili_softmax s = *op;
+	uint32_t repeat = s.mask_rows ? s.mask_rows : s.rows;
 	struct tiles t = {.family = SILI_KEY_SOFTMAX,
 			  .whole_rows = true,
-			  .prefetch = op->prefetch,
+			  .prefetch = s.prefetch,
 			  .body = body};
 
-	if (s.size != sizeof(s) || !s.rows || !s.cols || s.rows % repeat ||
-	    !tile_format_ok(s.src_fmt, s.cols) || !tile_format_ok(s.dst_fmt, s.cols) ||
+	if (!s.rows || !s.cols || s.rows % repeat || !tile_format_ok(s.src_fmt, s.cols) ||
+	    !tile_format_ok(s.dst_fmt, s.cols) ||
 	    !tile_stride_ok(&s.src_stride, s.src_fmt, s.cols) ||
 	    !tile_stride_ok(&s.dst_stride, s.dst_fmt, s.cols) || s.scale != s.scale)
 		return -EINVAL;
@@ -123,4 +122,10 @@ SILI_EXPORT int sili_softmax(struct sili_device *dev, const struct sili_softmax 
 	t.op[TOP] = t.op[SUM] = tile_column();
 	t.op[PARTS] = tile_parts(s.cols);
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_softmax(struct sili_device *dev, const struct sili_softmax *op,
+			     union x1_cmd *cmds, uint32_t max)
+{
+	return op->size == sizeof(*op) ? softmax_of(dev, *op, cmds, max) : -EINVAL;
 }

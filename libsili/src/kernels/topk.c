@@ -127,20 +127,17 @@ static void topk_body(struct tiles *t)
 			     .op = smallest ? X1_VEC_NEG : X1_VEC_MOV, .dst = VALUES, .s0 = to});
 }
 
-SILI_EXPORT int sili_topk(struct sili_device *dev, const struct sili_topk *op, union x1_cmd *cmds,
-			  uint32_t max)
+static int topk_of(struct sili_device *dev, struct sili_topk r, union x1_cmd *cmds, uint32_t max)
 {
-	struct sili_topk r = *op;
 	struct tiles t = {.family = SILI_KEY_TOPK,
-			  .dim = {op->cols, op->rows},
+			  .dim = {r.cols, r.rows},
 			  .whole_rows = true,
-			  .prefetch = op->prefetch,
-			  .param = {[P_K] = op->k, [P_SMALLEST] = op->smallest},
+			  .prefetch = r.prefetch,
+			  .param = {[P_K] = r.k, [P_SMALLEST] = r.smallest},
 			  .body = topk_body};
 
-	if (r.size != sizeof(r) || !r.rows || !r.cols || !r.k || r.k > r.cols ||
-	    !tile_format_ok(r.src_fmt, r.cols) || !tile_format_ok(r.dst_fmt, r.k) ||
-	    !tile_stride_ok(&r.src_stride, r.src_fmt, r.cols))
+	if (!r.rows || !r.cols || !r.k || r.k > r.cols || !tile_format_ok(r.src_fmt, r.cols) ||
+	    !tile_format_ok(r.dst_fmt, r.k) || !tile_stride_ok(&r.src_stride, r.src_fmt, r.cols))
 		return -EINVAL;
 	if (r.k > X1_VEC_MAX_TOPK || (r.cols > TILE_ROW && candidates(r.cols, r.k) > TILE_ROW))
 		return -E2BIG;
@@ -160,4 +157,10 @@ SILI_EXPORT int sili_topk(struct sili_device *dev, const struct sili_topk *op, u
 		t.op[PLACE].cols = r.k;
 	}
 	return tiles_launch(dev, &t, cmds, max);
+}
+
+SILI_EXPORT int sili_topk(struct sili_device *dev, const struct sili_topk *op, union x1_cmd *cmds,
+			  uint32_t max)
+{
+	return op->size == sizeof(*op) ? topk_of(dev, *op, cmds, max) : -EINVAL;
 }
