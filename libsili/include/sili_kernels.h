@@ -216,9 +216,10 @@ int sili_attention(struct sili_device *dev, const struct sili_attention *attenti
  * In FP32: m = max(x), e = exp(x - m), dst = e * (1 / sum(e)), converted. Sums
  * run as VECTOR's RSUM does, in parts of 16,384 columns; the error of a result
  * is below (4 + |x - m| / 2) * 2^-23 of it, plus its conversion. A row of -inf
- * alone gives NaN. Any formats but E8M0, rows of whole bytes. -E2BIG: rows
- * beyond what the scratchpad holds, 4 bytes for a column and those of all
- * operands (FP16 to FP16: 65,536 columns).
+ * alone gives NaN. Any formats but E8M0, rows of whole bytes. Rows
+ * beyond what the scratchpad holds (448 KiB for an FP32 and the elements of all
+ * operands for each column: 57,344 columns of FP16) pass through memory in
+ * five commands, with workspace. -E2BIG: 2^28 columns.
  */
 struct sili_softmax {
 	uint32_t size;
@@ -229,8 +230,10 @@ struct sili_softmax {
 	uint64_t mask;     /* mask_rows rows that are added, or 0 */
 	uint64_t src_stride, dst_stride, mask_stride;
 	uint32_t mask_rows; /* divides rows; 0 = rows */
+	uint64_t work;      /* sili_softmax_work_bytes(), which may be 0 */
 	enum sili_prefetch prefetch;
 };
+int64_t sili_softmax_work_bytes(const struct sili_softmax *op);
 int sili_softmax(struct sili_device *dev, const struct sili_softmax *op, union x1_cmd *cmds,
 		 uint32_t max);
 
@@ -249,7 +252,8 @@ enum sili_norm_kind {
  * quantised, for the GEMM that reads it: dst_scale_mode FP32 1x128, MX or
  * NVFP4 as sili_quantise() does, scales in rows dst_scale_stride apart. Error
  * below 2^-21 * (1 + max|x| / std) of the largest result of a row, plus the
- * conversion. Formats and -E2BIG as of sili_softmax().
+ * conversion. Formats as of sili_softmax(); -E2BIG: rows beyond what
+ * the scratchpad holds, 4 bytes for a column and those of all operands.
  */
 struct sili_norm {
 	uint32_t size;

@@ -12,6 +12,7 @@ static int emit_softmax(struct sili_device *dev, const struct ops_case *c, const
 	s.src = dva[0];
 	s.dst = dva[1];
 	s.mask = c->num > 2 ? dva[2] : 0;
+	s.work = dva[c->num];
 	s.prefetch = prefetch;
 	return sili_softmax(dev, &s, cmds, OPS_CMDS);
 }
@@ -39,6 +40,8 @@ static void softmax(uint32_t rows, uint32_t cols, enum x1_format src, enum x1_fo
 	ops_what(&c, "%s → %s%s", sili_format_name(src), sili_format_name(dst),
 		 mask_rows ? ", mask" : "");
 	ops_shape(&c, "%u × %u", rows, cols);
+	s.mask = mask_rows;
+	c.work_bytes = (uint64_t)sili_softmax_work_bytes(&s);
 	ops_run(&c);
 	for (uint32_t r = 0; r < rows; r++) {
 		double top = -INFINITY, sum = 0, *x = want + (size_t)r * cols;
@@ -290,7 +293,11 @@ static void bad_requests(void)
 	OPS_REFUSED(sili_softmax, s, src_stride, 15, -EINVAL);
 	OPS_REFUSED(sili_softmax, s, mask_rows, 3, -EINVAL);
 	OPS_REFUSED(sili_softmax, s, scale, NAN, -EINVAL);
-	OPS_REFUSED(sili_softmax, s, cols, 1 << 20, -E2BIG);
+	OPS_REFUSED(sili_softmax, s, cols, 1 << 20, -EINVAL);
+	s.work = 3 << 20;
+	OPS_REFUSED(sili_softmax, s, cols, 1 << 29, -E2BIG);
+	OPS_REFUSED(sili_softmax, s, cols, 1 << 20, -ENOSPC);
+	s.work = 0;
 	assert_int_equal(sili_softmax(dev, &s, cmd, 0), -ENOSPC);
 	s.src_fmt = X1_FMT_E3M2;
 	OPS_REFUSED(sili_softmax, s, cols, 7, -EINVAL);
@@ -321,6 +328,7 @@ void ops_norm(void **state)
 	if (ops_measure) {
 		softmax(4096, 1024, X1_FMT_FP16, X1_FMT_FP16, 0.125f, 0);
 		softmax(4096, 1024, X1_FMT_FP32, X1_FMT_E4M3, 1, 0);
+		softmax(64, 129280, X1_FMT_FP16, X1_FMT_FP16, 1, 0);
 		norm(SILI_NORM_LAYER, 4096, 1024, X1_FMT_BF16, X1_FMT_BF16, X1_SCALE_NONE, true,
 		     true);
 		norm(SILI_NORM_RMS, 4096, 2048, X1_FMT_BF16, X1_FMT_E4M3, X1_SCALE_F32_1X128, true,
@@ -350,6 +358,10 @@ void ops_norm(void **state)
 	softmax(60, 129, X1_FMT_FP16, X1_FMT_FP32, -1.5f, 1);
 	softmax(20, 33, X1_FMT_FP32, X1_FMT_FP32, -1, 0);
 	softmax(2, 40000, X1_FMT_FP16, X1_FMT_FP16, 1, 0);
+	softmax(3, 70000, X1_FMT_FP16, X1_FMT_BF16, 0.3f, 0);
+	softmax(6, 50000, X1_FMT_FP32, X1_FMT_FP32, -0.5f, 3);
+	softmax(2, 50000, X1_FMT_FP32, X1_FMT_FP32, 1, 1);
+	softmax(2, 65540, X1_FMT_FP32, X1_FMT_FP16, -1, 0);
 	softmax(12, 64, X1_FMT_E3M2, X1_FMT_FP16, 1, 0);
 	norm(SILI_NORM_LAYER, 2, 20000, X1_FMT_FP16, X1_FMT_FP16, X1_SCALE_NONE, false, true);
 	norm(SILI_NORM_RMS, 3, 20000, X1_FMT_FP16, X1_FMT_FP16, X1_SCALE_NONE, true, false);
