@@ -579,9 +579,11 @@ static void emit_part_row(struct sili_prog *p, const struct att_plan *pl, uint8_
 }
 
 /* Rows of `elems` FP32 values, parts of a row beside each other. */
-static void emit_part_store(struct sili_prog *p, uint8_t from, uint8_t to, uint32_t elems)
+static void emit_part_store(struct sili_prog *p, uint8_t from, uint8_t to, uint32_t elems,
+			    uint8_t wait)
 {
 	alui(p, X1_OP_MUL, R_BYTES, arg(ATT_PARTS), elems * 4);
+	sili_prog_sems(p, wait, 0, 0, 0);
 	sili_emit_store(p, from, to,
 			&(struct sili_out){.elems = sili_imm(elems),
 					   .rows = sili_reg(R_ROWS),
@@ -600,17 +602,15 @@ static void emit_part(struct sili_prog *p, const struct att_plan *pl)
 	/* VECTOR's last word on maxima and sums. */
 	sili_prog_sems(p, 0, 0, X1_SEM(SEM_DONE), 0);
 	emit_values_op(p, X1_VEC_MOV, R_FACTOR, R_SUM, 0, false, 0);
-	sili_prog_sems(p, X1_SEM(SEM_DONE), 0, 0, 0);
-	emit_part_store(p, R_MAX, R_Y, 1);
+	emit_part_store(p, R_MAX, R_Y, 1, X1_SEM(SEM_DONE));
 	alui(p, X1_OP_MUL, R_PITCH, arg(ATT_PARTS), (int64_t)(att_rows(pl) * 4));
 	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, R_PITCH);
-	emit_part_store(p, R_FACTOR, R_Y, 1);
+	emit_part_store(p, R_FACTOR, R_Y, 1, 0);
 	alui(p, X1_OP_MUL, R_Y, R_X, pl->a.v_dim * 4);
 	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, arg(ATT_WORK));
 	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, R_PITCH);
 	sili_prog_alu(p, X1_OP_ADD, R_Y, R_Y, R_PITCH);
-	sili_prog_sems(p, X1_SEM(SEM_OUT), 0, 0, 0);
-	emit_part_store(p, R_OUT, R_Y, pl->a.v_dim);
+	emit_part_store(p, R_OUT, R_Y, pl->a.v_dim, X1_SEM(SEM_OUT));
 }
 
 static void emit_start(struct sili_prog *p, const struct att_plan *pl)

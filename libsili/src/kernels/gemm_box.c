@@ -194,7 +194,8 @@ static void out_origin(struct x1_desc *d)
 	sili_desc_reg(d, X1_DMA_ORIGIN0 + 2, R_Y0);
 }
 
-void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_format lfmt)
+void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_format lfmt,
+		    uint8_t wait, bool last)
 {
 	const struct gemm_box *b = &pl->box;
 	struct x1_desc d = box_desc(X1_DMA_CTRL_LFMT(lfmt) | X1_DMA_CTRL_MFMT(pl->g.c_fmt),
@@ -203,6 +204,8 @@ void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_for
 	sili_desc_reg(&d, X1_DMA_COUNT0, R_STRIP_COLS);
 	out_origin(&d);
 	dense_rows(p, &d, pl->tn * 4ull, R_T0, R_T1);
+	sili_prog_sems(p, wait, 0, last ? X1_SEM(SEM_SLOT) : 0,
+		       last && b->by_row ? X1_SEM(SEM_HALO) : 0);
 	sili_prog_engine(p, X1_OP_STORE, R_STRIP_ACC, R_STRIP_C, 0, &d);
 }
 

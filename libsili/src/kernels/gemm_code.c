@@ -292,6 +292,19 @@ static bool has_edge(const struct gemm_plan *pl)
 	return pl->g.bias || pl->g.col_scale || pl->g.row_scale || pl->g.residual;
 }
 
+/* All tiles have the same columns: what goes with them is loaded once. */
+static bool edge_once(const struct gemm_plan *pl)
+{
+	return has_edge(pl) && !pl->g.row_scale && !pl->g.residual && !pl->g.group &&
+	       pl->g.batch == 1 && pl->tiles_n == 1;
+}
+
+/* What each tile brings along. */
+static bool edge_of_tile(const struct gemm_plan *pl)
+{
+	return has_edge(pl) && !edge_once(pl);
+}
+
 struct step {
 	struct sili_vec v;
 	uint8_t rd, ra, rb;
@@ -425,15 +438,16 @@ static void emit_finish(struct sili_prog *p, const struct gemm_plan *pl, uint8_t
 		bool end = i + 1 == n;
 
 		sili_prog_sems(p, i ? 0 : wait, 0, end ? X1_SEM(SEM_READY) : 0,
-			       end && last && has_edge(pl) ? X1_SEM(SEM_EDGE) : 0);
+			       end && last && edge_of_tile(pl) ? X1_SEM(SEM_EDGE) : 0);
 		sili_emit_vec(p, s[i].rd, s[i].ra, s[i].rb, &s[i].v);
 	}
-	sili_prog_sems(p, n ? X1_SEM(SEM_READY) : wait, 0, last ? X1_SEM(SEM_SLOT) : 0,
-		       last && pl->is_box && pl->box.by_row ? X1_SEM(SEM_HALO) : 0);
+	if (n)
+		wait = X1_SEM(SEM_READY);
 	if (pl->is_box) {
-		gemm_box_store(p, pl, !n && pl->ints ? X1_FMT_INT32 : X1_FMT_FP32);
+		gemm_box_store(p, pl, !n && pl->ints ? X1_FMT_INT32 : X1_FMT_FP32, wait, last);
 		return;
 	}
+	sili_prog_sems(p, wait, 0, last ? X1_SEM(SEM_SLOT) : 0, 0);
 	emit_out(p, pl, !n && pl->ints ? X1_FMT_INT32 : X1_FMT_FP32, pl->g.c_fmt, pl->g.c_stride);
 }
 
@@ -774,7 +788,7 @@ static void emit_hints_once(struct sili_prog *p, const struct gemm_plan *pl)
 
 static void emit_tail(struct sili_prog *p, const struct gemm_plan *pl, bool slot)
 {
-	if (has_edge(pl))
+	if (edge_of_tile(pl))
 		emit_edge(p, pl);
 	emit_chunk(p, pl);
 	if (!pl->ahead_early)
@@ -860,6 +874,11 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 	if (g->group) {
 		sili_prog_sems(p, X1_SEM(SEM_TABLE), 0, 0, 0);
 		sili_prog_emit(p, (struct x1_insn){.op = X1_OP_NOP});
+	}
+	if (edge_once(pl)) {
+		sili_prog_li(p, R_N0, 0);
+		sili_prog_li(p, R_COLS, g->n);
+		emit_edge(p, pl);
 	}
 	sili_prog_place(p, again);
 	emit_unit(p, pl, end);

@@ -133,7 +133,8 @@ void gemm_box_halo(struct sili_prog *p, const struct gemm_plan *pl);
 void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl);
 void gemm_box_operand(struct sili_prog *p, const struct gemm_plan *pl);
 void gemm_box_rows(const struct gemm_plan *pl, struct x1_desc *d);
-void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_format lfmt);
+void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_format lfmt,
+		    uint8_t wait, bool last);
 void gemm_box_residual(struct sili_prog *p, const struct gemm_plan *pl, uint8_t wait);
 
 #endif /* SILI_GEMM_CODE_H */

@@ -21,8 +21,13 @@
 #define MIN_GAIN     16u /* a split has to save more than one part in */
 #define L2_SHARE     32u
 #define L2_START     32u /* part of L2 that is fetched ahead in any case */
-#define STRIP        32u
-#define STRIP_VEC    64u
+/* What the sequencer issues for a tile, a chunk and a strip. */
+#define UNIT_INSNS      80u
+#define CHUNK_INSNS     36u
+#define BOX_CHUNK_INSNS 60u
+#define STRIP_INSNS     40u
+#define STRIP           32u
+#define STRIP_VEC       64u
 
 struct cost {
 	const struct sili_info *info;
@@ -30,6 +35,7 @@ struct cost {
 	uint32_t k;            /* of a split */
 	uint64_t a_row, b_row; /* bytes of a row of k with scales and indices */
 	uint64_t compulsory;   /* bytes from HBM */
+	uint64_t insns;        /* of a tile, but for its strips */
 };
 
 static uint64_t max64(uint64_t a, uint64_t b)
@@ -124,7 +130,8 @@ static uint64_t vector_cycles(const struct gemm_plan *p, uint64_t tm, uint64_t t
 	uint64_t steps = (g->scale != 1.0f || g->row_scale || g->col_scale) +
 			 (g->row_scale && g->col_scale) + !!g->bias + !!g->residual +
 			 (g->act == SILI_ACT_RELU) + (g->out_scale != 1.0f);
-	uint64_t cycles = tm * sili_div_up(tn, X1_VEC_LANES) * steps;
+	/* In place: the accumulators' port is slower than the lanes. */
+	uint64_t cycles = tm * sili_div_up(tn * 8, X1_ACC_PORT) * steps;
 
 	if (g->act > SILI_ACT_RELU)
 		cycles += tm * sili_div_up(tn, X1_VEC_SLOW_LANES);
@@ -152,12 +159,14 @@ static uint64_t estimate(const struct cost *c, uint64_t tiles_m, uint64_t tm, ui
 	first = sili_min64(first, in);
 	first = max64(first / X1_LOAD_PORT, first * busy / info->l2_bw);
 	wave = max64(max64(mm, vector_cycles(p, tm, tn)), out / X1_STORE_PORT);
+	wave = max64(wave, c->insns + sili_div_up(tn, p->strip) * STRIP_INSNS);
 	/* One tile fills the accumulators: the next waits until it is stored. */
 	if (tm * tn * 4 > X1_ACC_BANK_BYTES && waves > 1)
 		wave += strip + X1_MM_LATENCY + info->l2_latency;
 	/* MATRIX waits for the first chunk, and is at the last one when LOAD is done. */
 	total = max64(first + waves * wave, waves * max64(load, l2) + mm * p->ramp / c->k);
-	last = X1_MM_LATENCY + strip + info->l2_latency;
+	last = X1_MM_LATENCY + vector_cycles(p, tm, sili_min64(p->strip, tn)) + strip +
+	       info->l2_latency;
 	if (splits > 1)
 		last += SPLIT_CYCLES + (splits - 1) * tm * tn * 4 / X1_LOAD_PORT +
 			splits * tm * sili_div_up(tn, X1_VEC_LANES);
@@ -284,9 +293,6 @@ static struct timing timing(const struct sili_info *info, const struct gemm_plan
 	};
 }
 
-/* What a chunk costs LOAD, MATRIX and the sequencer. */
-#define CHUNK_INSNS 36u
-
 struct progress {
 	uint64_t load, mm, issued;
 	uint64_t freed[MAX_STAGES]; /* when MATRIX was done with a stage */
@@ -300,7 +306,7 @@ static void pass_chunk(const struct timing *t, const struct gemm_plan *p, uint32
 	uint64_t shared = bytes * t->busy / t->l2_bw;
 	uint32_t stage = at->chunk++ % p->stages;
 
-	at->issued += CHUNK_INSNS;
+	at->issued += p->is_box ? BOX_CHUNK_INSNS : CHUNK_INSNS;
 	at->load = max64(max64(at->load, at->freed[stage]), at->issued) + max64(port, shared);
 	at->mm = max64(at->mm, at->load + t->l2_latency) +
 		 t->blocks * t->lines * sili_div_up(gemm_stored(p->b.sparsity, k), p->rate);
@@ -551,6 +557,14 @@ static void search_rows(const struct cost *c, struct best *best)
 	}
 }
 
+/* A guess: fit() chooses it for the tile. */
+static uint32_t usual_chunk(const struct gemm_plan *p)
+{
+	uint32_t chunk = align_k(p, MAX_CHUNK / 2 * 8 / x1_format_bits(p->a.fmt));
+
+	return p->is_box && p->box.run_padded < chunk ? p->box.run_padded : chunk;
+}
+
 static uint64_t best_tile(const struct sili_info *info, struct gemm_plan *p, uint32_t splits,
 			  uint64_t limit)
 {
@@ -569,6 +583,8 @@ static uint64_t best_tile(const struct sili_info *info, struct gemm_plan *p, uin
 		.a_row = row_bytes(&p->a, k),
 		.b_row = row_bytes(&p->b, k),
 		.compulsory = compulsory(p),
+		.insns = UNIT_INSNS + sili_div_up(k, usual_chunk(p)) *
+					      (p->is_box ? BOX_CHUNK_INSNS : CHUNK_INSNS),
 	};
 
 	if (p->is_box)
