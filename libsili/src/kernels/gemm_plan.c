@@ -27,7 +27,6 @@
 #define BOX_CHUNK_INSNS 60u
 #define STRIP_INSNS     40u
 #define STRIP           32u
-#define STRIP_VEC       64u
 
 struct cost {
 	const struct sili_info *info;
@@ -646,7 +645,7 @@ int gemm_choose(const struct sili_info *info, struct gemm_plan *p)
 	uint64_t mm, hbm, own;
 	uint32_t splits;
 
-	p->strip = p->vec ? STRIP_VEC : STRIP;
+	p->strip = STRIP;
 	p->ramp = align_k(p, RAMP_BYTES * 8 / bits);
 	/* L2 has room for this one's operands as well, and for a start at least. */
 	own = compulsory(p);
