@@ -487,6 +487,8 @@ static enum outcome exec_wait(struct x1_worker *w, struct x1_queue *q, struct x1
 	x1_mem_set(&w->mem, sync_vm(q), X1_UNIT_CMD, &q->stop);
 	if (x1_mem_word(&w->mem, c->addr, X1_ACCESS_READ, &ptr, &q->wait_key, rec))
 		return FAULT;
+	/* Who writes the word and then looks for those who wait sees us, or we the value. */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (ptr)
 		value = __atomic_load_n(ptr, __ATOMIC_ACQUIRE);
 	else if (x1_mem_read(&w->mem, c->addr, &value, sizeof(value), rec))
@@ -719,9 +721,7 @@ static bool after(struct x1_worker *w, struct x1_queue *q, enum outcome out,
 	case LEAVE:
 		return false;
 	case WAIT:
-		if (q->wait_hit ||
-		    (x1_tm_fence_time(core, q->wait_key, q->cur.sync.value) != X1_NEVER &&
-		     !q->backoff)) {
+		if (q->wait_hit) {
 			q->wait_hit = false;
 			return true; /* arrived while we looked: look again, once */
 		}

@@ -649,7 +649,6 @@ static void *worker_main(void *arg)
 			q->front_busy = true;
 		w->busy = true;
 		w->queue = q;
-		w->cpu_seen = 0;
 		x1_unlock(core);
 		if (task == TASK_FRONT)
 			x1_front_run(w, q);

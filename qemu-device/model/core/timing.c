@@ -135,6 +135,10 @@ static int write_fence(struct x1_worker *w, const struct x1_tcmd *tc, uint64_t e
 	if (ret)
 		return ret;
 	x1_lock(core);
+	/* A word that counts from the start again: what it had before is history. */
+	for (unsigned int i = 0; i < X1_FENCE_LOG; i++)
+		if (core->fence_log[i].key == *key && core->fence_log[i].value >= tc->value)
+			core->fence_log[i] = (struct x1_fence_seen){0};
 	seen = &core->fence_log[core->fence_next++ % X1_FENCE_LOG];
 	*seen = (struct x1_fence_seen){*key, tc->value, end};
 	x1_unlock(core);
@@ -507,12 +511,13 @@ static void lapse_account(struct x1_core *core)
 		struct timespec ts;
 		uint64_t spent;
 
-		if (!w->queue || clock_gettime(w->cpu_clock, &ts))
+		if (clock_gettime(w->cpu_clock, &ts))
 			continue;
 		spent = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-		/* Not what went by before its task, nor the model's own time. */
-		if (w->cpu_seen && !core->tm_busy)
+		/* Not what it did for others, nor the model's own time. */
+		if (w->queue && w->queue == w->cpu_queue && !core->tm_busy)
 			w->queue->lapse_ns += spent - w->cpu_seen;
+		w->cpu_queue = w->queue;
 		w->cpu_seen = spent;
 	}
 }

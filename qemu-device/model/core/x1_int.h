@@ -80,12 +80,13 @@ struct x1_worker {
 	struct x1_core *core;
 	pthread_t thread;
 	unsigned int id;
-	_Atomic int where;        /* enum x1_where */
-	bool busy;                /* in the midst of a task; under the lock */
-	struct x1_queue *queue;   /* whose task it is; under the lock */
-	struct x1_queue *kicked;  /* got work while this worker had its front end */
-	clockid_t cpu_clock;      /* the thread's own */
-	uint64_t cpu_seen;        /* of it at the last look in this task; 0 = none yet */
+	_Atomic int where;       /* enum x1_where */
+	bool busy;               /* in the midst of a task; under the lock */
+	struct x1_queue *queue;  /* whose task it is; under the lock */
+	struct x1_queue *kicked; /* got work while this worker had its front end */
+	clockid_t cpu_clock;     /* the thread's own */
+	uint64_t cpu_seen;       /* of it at the last look, and whose task it was then */
+	struct x1_queue *cpu_queue;
 	_Atomic uint64_t seen;    /* invalidation generation acknowledged */
 	uint64_t epoch;           /* of the device when the running task was picked */
 	struct x1_unit_run *unit; /* spare storage */

@@ -311,6 +311,42 @@ static void test_equal_cycles(void **state)
 	}
 }
 
+/*
+ * A word that has counted before and starts again: the WAIT is for the new
+ * FENCE, keeps nobody from it, and goes on at its time.
+ */
+static void test_wait_again(void **state)
+{
+	struct t_host *t = t_new(NULL);
+	union x1_cmd c[] = {
+		t_cmd_sync(X1_CMD_WAIT, T_KDATA, 3, 0),
+		t_cmd_sync(X1_CMD_TIMESTAMP, T_KDATA + 8, 0, 0),
+		t_cmd_sync(X1_CMD_FENCE, T_KDATA + 16, 1, 0),
+		t_cmd_sync(X1_CMD_TIMESTAMP, T_KDATA + 24, 0, 0),
+		t_cmd_sync(X1_CMD_FENCE, T_KDATA, 3, 0),
+	};
+
+	(void)state;
+	t_queue(t, 0, NULL);
+	t_queue(t, 1, NULL);
+	for (unsigned int i = 1; i <= 20; i++) {
+		t_fence(t, 0, T_KDATA, 5, 0);
+		t_set_kword(t, 0, 0);
+		c[2].sync.value = i;
+		for (unsigned int k = 0; k < 3; k++)
+			t_push(t, 1, &c[k]);
+		t_ring(t, 1);
+		t_push(t, 0, &c[3]);
+		t_push(t, 0, &c[4]);
+		t_ring(t, 0);
+		t_until_word(t, 2, i);
+		assert_true(t_kword(t, 1) >= t_kword(t, 3) + 2 * X1_FENCE_CYCLES);
+	}
+	/* Not because the model gave up. */
+	assert_true(!t->core->queue[1].lapsed && !t->core->queue[0].lapsed);
+	t_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_fence_irq_vector),
 		cmocka_unit_test(test_coalesce),
 		cmocka_unit_test(test_wait_between_queues),
+		cmocka_unit_test(test_wait_again),
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_perf),
 		cmocka_unit_test(test_equal_cycles),
