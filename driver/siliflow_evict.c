@@ -157,8 +157,11 @@ static int sili_rebind_bo(struct sili_vm *vm, struct drm_gpuvm_bo *vm_bo)
 			break;
 	}
 	drm_dev_exit(idx);
-	if (ret)
+	if (ret) {
+		/* What is on the list has no entries; no job has used them. */
+		sili_vm_bo_clear(vm, vm_bo);
 		return ret;
+	}
 	mutex_lock(&vm->table_lock);
 	list_del_init(&to_sili_vm_bo(vm_bo)->evict_link);
 	mutex_unlock(&vm->table_lock);

@@ -322,7 +322,7 @@ static vm_fault_t sili_ttm_fault_show(struct ttm_buffer_object *bo)
 	}
 }
 
-static vm_fault_t sili_ttm_fault_reserved(struct vm_fault *vmf, struct ttm_buffer_object *bo)
+static vm_fault_t sili_ttm_fault_live(struct vm_fault *vmf, struct ttm_buffer_object *bo)
 {
 	pgprot_t prot = vmf->vma->vm_page_prot;
 	vm_fault_t ret = 0;
@@ -334,9 +334,19 @@ static vm_fault_t sili_ttm_fault_reserved(struct vm_fault *vmf, struct ttm_buffe
 	if (ret)
 		return ret;
 	if (!drm_dev_enter(bo->base.dev, &idx))
-		return ttm_bo_vm_dummy_page(vmf, prot);
+		return VM_FAULT_SIGBUS;
 	ret = ttm_bo_vm_fault_reserved(vmf, prot, TTM_BO_VM_NUM_PREFAULT);
 	drm_dev_exit(idx);
+	return ret;
+}
+
+/* Whatever fails because the device goes, its processes do not die of it. */
+static vm_fault_t sili_ttm_fault_reserved(struct vm_fault *vmf, struct ttm_buffer_object *bo)
+{
+	vm_fault_t ret = sili_ttm_fault_live(vmf, bo);
+
+	if (ret == VM_FAULT_SIGBUS && drm_dev_is_unplugged(bo->base.dev))
+		return ttm_bo_vm_dummy_page(vmf, vmf->vma->vm_page_prot);
 	return ret;
 }
 

@@ -22,8 +22,8 @@
 #include "siliflow.h"
 #include "siliflow_user.h"
 
-/* How often who waits for jobs looks whether the device has gone. */
-#define SILI_USER_WAIT		(HZ / 10)
+/* Who waits for jobs that long looks whether the device is about to go. */
+#define SILI_USER_WAIT		(5 * HZ)
 
 /** struct sili_user - what makes a buffer one over a process's pages */
 struct sili_user {
@@ -174,9 +174,10 @@ static void sili_user_wait_jobs(struct sili_vm *vm)
 	struct dma_resv *resv = drm_gpuvm_resv(&vm->base);
 
 	while (!dma_resv_wait_timeout(resv, DMA_RESV_USAGE_BOOKKEEP, false, SILI_USER_WAIT)) {
-		/* Unplugging ends the jobs, but may wait for who reclaims memory here. */
+		/* Unplugging ends jobs that hang, but may wait for who reclaims memory here. */
 		if (!drm_dev_is_unplugged(&vm->sdev->drm) || completion_done(&vm->sdev->halted))
 			continue;
+		sili_copy_lost(vm->sdev);
 		sili_reset_halt(vm->sdev);
 		return;
 	}
