@@ -18,21 +18,22 @@ struct options {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: models [OPTION...] MODEL...\n\n"
-		    "Builds networks with weights from a seed and runs them on the X1.\n\n"
-		    "  --device=SPEC     as sili_open(): /dev/sili0, sim, sim:mcus=96, ...\n"
-		    "  --batch=N --layers=N --tokens=N   instead of the model's own\n"
-		    "  --precision=FMT   of MATRIX: e4m3 (default), bf16, fp16, fp32, e2m1, ...\n"
-		    "  --values=FMT      of what lies between nodes: bf16 (default), fp32, ...\n"
-		    "  --prefetch=LEVEL  off, kernel, graph (default)\n"
-		    "  --weights=BYTES   so many of them in HBM, the others in system memory\n"
-		    "  --check[=LIMIT]   compare with the host in double precision, fail beyond\n"
-		    "                    1 - cosine = LIMIT (default 0.05)\n"
-		    "  --print           nodes, formats, places, peaks of memory\n"
-		    "  --profile         cycles, energy, bytes, stalls of each node\n"
-		    "  --trace=FILE      the profile as trace events for Chrome or Perfetto\n"
-		    "  --roofline=FILE   the profile as a gnuplot script, which draws FILE.svg\n"
-		    "  --save=FILE       the graph as a .sili file\n\nModels:\n");
+	fprintf(to,
+		"Usage: models [OPTION...] MODEL...\n\n"
+		"Builds networks with weights from a seed and runs them on the X1.\n\n"
+		"  --device=SPEC     as sili_open(): /dev/sili0, sim, sim:mcus=96, ...\n"
+		"  --batch=N --layers=N --tokens=N   instead of the model's own\n"
+		"  --precision=FMT   of MATRIX: e4m3 (default), bf16, fp16, fp32, e2m1, ...\n"
+		"  --values=FMT      of what lies between nodes: bf16, fp32, ... instead of the model's\n"
+		"  --prefetch=LEVEL  off, kernel, graph (default)\n"
+		"  --weights=BYTES   so many of them in HBM, the others in system memory\n"
+		"  --check[=LIMIT]   compare with the host in double precision, fail beyond\n"
+		"                    1 - cosine = LIMIT (default 0.05)\n"
+		"  --print           nodes, formats, places, peaks of memory\n"
+		"  --profile         cycles, energy, bytes, stalls of each node\n"
+		"  --trace=FILE      the profile as trace events for Chrome or Perfetto\n"
+		"  --roofline=FILE   the profile as a gnuplot script, which draws FILE.svg\n"
+		"  --save=FILE       the graph as a .sili file\n\nModels:\n");
 	for (unsigned int i = 0; i < num_models; i++)
 		fprintf(to, "  %-12s %s\n", models[i].name, models[i].what);
 }

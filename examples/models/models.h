@@ -18,6 +18,7 @@ struct model {
 	struct model_size size; /* the model's own; 0 where it has none */
 	uint32_t ids;           /* rows of its tables */
 	enum sili_scaling scaling;
+	uint32_t values; /* SILI_PRECISION() between nodes, 0 = the library's choice */
 	struct sili_graph *(*build)(const struct model_size *size);
 };
 

@@ -62,6 +62,8 @@ int model_compile(struct model_run *run, const struct model *model,
 	int ret;
 
 	a.scaling = model->scaling;
+	if (!a.act_fmt)
+		a.act_fmt = model->values;
 	sili_exec_free(run->exec);
 	run->exec = NULL;
 	ret = sili_exec_new(run->dev, run->graph, &a, &run->exec, err, err_len);
