@@ -82,6 +82,7 @@ struct sili_conv {
 struct sili_conv_plan {
 	uint32_t launches;
 	bool vector;                         /* on VECTOR: depthwise */
+	bool window;                         /* a tile's part of x is loaded once for all taps */
 	uint32_t tile_n, tile_h, tile_w;     /* images, rows, columns of y */
 	uint32_t tile_k;                     /* filters */
 	uint32_t chunk, stages, work_groups; /* of the sum's k; of LOAD */

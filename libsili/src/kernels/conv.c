@@ -254,6 +254,7 @@ static void report(struct sili_conv_plan *out, const struct sili_info *info,
 		   const struct gemm_plan *pl)
 {
 	out->launches++;
+	out->window = pl->is_box && pl->box.window;
 	out->tile_n = pl->is_box ? pl->box.tile_images : 1;
 	out->tile_h = pl->is_box ? pl->box.y.tile : 1;
 	out->tile_w = pl->is_box ? pl->box.x.tile : pl->tm;

@@ -67,7 +67,8 @@ struct gemm_box {
 	uint32_t filter_s;        /* taps in a row of the filter in memory */
 	/* of the plan */
 	uint32_t tile_images, tiles_images;
-	uint64_t halo_at; /* by_row: two windows of the image */
+	bool window;      /* what a tile reads of an image is held as a whole; by_row needs it */
+	uint64_t halo_at; /* two windows */
 };
 
 struct gemm_plan {
@@ -108,7 +109,7 @@ static inline uint64_t gemm_pixel_bytes(const struct gemm_plan *p)
 
 static inline uint32_t gemm_halo_width(const struct gemm_box *b)
 {
-	return (b->x.tile - 1) * (uint32_t)b->x.stride + b->x.taps;
+	return (b->x.tile - 1) * (uint32_t)b->x.stride + (b->x.taps - 1) * (uint32_t)b->x.dil + 1;
 }
 
 static inline uint32_t gemm_halo_height(const struct gemm_box *b)

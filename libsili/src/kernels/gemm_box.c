@@ -2,9 +2,9 @@
 /*
  * The GEMM's program where rows of A and C are pixels: a convolution without a
  * matrix of patches. LOAD takes a tap's pixels as a box with strides, dilation
- * and bounds, outside of which it writes zeros. With few channels a tile's
- * window of the image is loaded once, and MATRIX reads each row of taps out of
- * it by two-level strides.
+ * and bounds, outside of which it writes zeros. Or a tile's window of the image
+ * is loaded once, and MATRIX reads each tap, or with few channels each row of
+ * taps, out of it by two-level strides.
  */
 #include "gemm_code.h"
 
@@ -129,7 +129,7 @@ void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl)
 	const struct gemm_box *b = &pl->box;
 
 	emit_tap(p, pl);
-	if (!b->by_row) {
+	if (!b->window) {
 		struct x1_desc d = box_desc(0, b->x.x_stride, b->y.x_stride, b->x_image);
 
 		emit_bytes(p, pl->a.fmt, R_T1, R_KC);
@@ -148,7 +148,7 @@ void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl)
 	}
 	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->b.off);
 	emit_bytes(p, pl->b.fmt, R_T1, R_KC);
-	sili_prog_sems(p, b->by_row ? X1_SEM(SEM_FREE) : 0, 0, X1_SEM(SEM_FULL), 0);
+	sili_prog_sems(p, b->window ? X1_SEM(SEM_FREE) : 0, 0, X1_SEM(SEM_FULL), 0);
 	sili_emit_load(p, R_ADDR, R_B,
 		       &(struct sili_block){.bytes = sili_reg(R_T1),
 					    .rows = sili_reg(R_COLS),
@@ -161,7 +161,7 @@ void gemm_box_operand(struct sili_prog *p, const struct gemm_plan *pl)
 	const struct gemm_box *b = &pl->box;
 	uint64_t row = gemm_halo_width(b) * gemm_pixel_bytes(pl);
 
-	if (!b->by_row) {
+	if (!b->window) {
 		alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->a.off);
 		return;
 	}
@@ -169,6 +169,11 @@ void gemm_box_operand(struct sili_prog *p, const struct gemm_plan *pl)
 	emit_bytes(p, pl->a.fmt, R_T0, R_T0);
 	sili_prog_alu(p, X1_OP_ADD, R_ADDR, R_HALO, R_T0);
 	alui(p, X1_OP_DIVU, R_T1, R_K, b->run_padded);
+	if (!b->by_row && b->x.taps > 1) {
+		alui(p, X1_OP_REMU, R_TMP0, R_T1, b->x.taps);
+		muladd(p, R_ADDR, R_TMP0, gemm_pixel_bytes(pl) * (uint32_t)b->x.dil);
+		alui(p, X1_OP_DIVU, R_T1, R_T1, b->x.taps);
+	}
 	muladd(p, R_ADDR, R_T1, row * (uint32_t)b->y.dil);
 }
 
@@ -177,7 +182,7 @@ void gemm_box_rows(const struct gemm_plan *pl, struct x1_desc *d)
 	const struct gemm_box *b = &pl->box;
 	uint64_t pixel = gemm_pixel_bytes(pl);
 
-	if (!b->by_row) {
+	if (!b->window) {
 		sili_desc_set(d, X1_MM_A_STRIDE, (int64_t)pl->a.pitch);
 		return;
 	}
@@ -205,7 +210,7 @@ void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_for
 	out_origin(&d);
 	dense_rows(p, &d, pl->tn * 4ull, R_T0, R_T1);
 	sili_prog_sems(p, wait, 0, last ? X1_SEM(SEM_SLOT) : 0,
-		       last && b->by_row ? X1_SEM(SEM_HALO) : 0);
+		       last && b->window ? X1_SEM(SEM_HALO) : 0);
 	sili_prog_engine(p, X1_OP_STORE, R_STRIP_ACC, R_STRIP_C, 0, &d);
 }
 

@@ -825,7 +825,7 @@ static void emit_tile(struct sili_prog *p, const struct gemm_plan *pl, uint32_t 
 {
 	struct gemm_cut c = gemm_cut(pl, k);
 
-	if (pl->is_box && pl->box.by_row)
+	if (pl->is_box && pl->box.window)
 		gemm_box_halo(p, pl);
 	sili_prog_li(p, R_KC_NEXT, c.first ? c.first : c.last);
 	if (c.first)
@@ -867,7 +867,7 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 	sili_emit_tokens(p, SEM_SLOT, pl->slots);
 	if (has_edge(pl))
 		sili_emit_tokens(p, SEM_EDGE, 1);
-	if (pl->is_box && pl->box.by_row) {
+	if (pl->is_box && pl->box.window) {
 		sili_emit_tokens(p, SEM_HALO, 2);
 		sili_prog_li(p, R_HALO, (int64_t)pl->box.halo_at);
 	}
@@ -897,7 +897,7 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 	}
 	if (pl->slots == 2)
 		alui(p, X1_OP_XOR, R_ACC, R_ACC, X1_ACC_BANK_BYTES);
-	if (pl->is_box && pl->box.by_row) {
+	if (pl->is_box && pl->box.window) {
 		sili_prog_li(p, R_T0, (int64_t)(2 * pl->box.halo_at + gemm_halo_bytes(pl)));
 		sili_prog_alu(p, X1_OP_SUB, R_HALO, R_T0, R_HALO);
 	}

@@ -34,6 +34,7 @@ struct cost {
 	uint32_t k;            /* of a split */
 	uint64_t a_row, b_row; /* bytes of a row of k with scales and indices */
 	uint64_t compulsory;   /* bytes from HBM */
+	uint64_t halo;         /* bytes that are loaded before the first chunk */
 	uint64_t insns;        /* of a tile, but for its strips */
 };
 
@@ -152,7 +153,7 @@ static uint64_t estimate(const struct cost *c, uint64_t tiles_m, uint64_t tm, ui
 	uint64_t out = sili_fmt_bytes(p->g.c_fmt, tm * tn) +
 		       (p->g.residual ? sili_fmt_bytes(p->g.residual_fmt, tm * tn) : 0);
 	uint64_t load = in / X1_LOAD_PORT, l2 = (in + out) * busy / info->l2_bw;
-	uint64_t first = in * p->ramp / c->k, last, wave, total, hbm;
+	uint64_t first = in * p->ramp / c->k + c->halo, last, wave, total, hbm;
 	uint64_t strip = sili_fmt_bytes(p->g.c_fmt, tm * sili_min64(p->strip, tn)) / X1_STORE_PORT;
 
 	first = sili_min64(first, in);
@@ -201,7 +202,7 @@ static uint64_t place_epilogue(struct gemm_plan *p, uint64_t at)
 	p->tmp_at = take(&at, g->row_scale || g->col_scale ? both * 4 : 0);
 	p->part_at = take(&at, (p->splits - 1) * tile * 4);
 	p->table_at = take(&at, g->group ? (g->batch + 1) * 4ull : 0);
-	p->box.halo_at = take(&at, p->is_box && p->box.by_row ? 2 * gemm_halo_bytes(p) : 0);
+	p->box.halo_at = take(&at, p->is_box && p->box.window ? 2 * gemm_halo_bytes(p) : 0);
 	return at;
 }
 
@@ -223,7 +224,7 @@ static bool fits(struct gemm_plan *p, uint32_t kc, uint32_t stages, uint64_t roo
 {
 	uint64_t at = 0;
 
-	if (!p->is_box || !p->box.by_row)
+	if (!p->is_box || !p->box.window)
 		place_operand(&p->a, p->tm, kc, &at);
 	place_operand(&p->b, p->tn, kc, &at);
 	p->stage_bytes = at;
@@ -266,7 +267,7 @@ uint64_t gemm_ahead(const struct gemm_plan *p, uint32_t i)
 
 /* A tile of the plan in time: operands in L2, which all work-groups ask at once. */
 struct timing {
-	uint64_t row, lines, blocks; /* bytes of k_step elements; of MATRIX */
+	uint64_t row, halo, lines, blocks; /* bytes of k_step elements; of MATRIX */
 	uint64_t busy, l2_bw, l2_latency;
 	uint64_t strips, strip_vec, strip_store;
 	uint64_t ahead, waves; /* cycles of HBM for what is fetched ahead */
@@ -274,11 +275,13 @@ struct timing {
 
 static struct timing timing(const struct sili_info *info, const struct gemm_plan *p)
 {
-	uint64_t a = p->is_box && p->box.by_row ? 0 : p->tm * row_bytes(&p->a, p->k_step);
+	bool window = p->is_box && p->box.window;
+	uint64_t a = window ? 0 : p->tm * row_bytes(&p->a, p->k_step);
 	uint64_t cols = sili_min64(p->strip, p->tn);
 
 	return (struct timing){
 		.row = a + p->tn * row_bytes(&p->b, p->k_step),
+		.halo = window ? gemm_halo_bytes(p) : 0,
 		.lines = p->tm > X1_MM_LANES ? p->tm : X1_MM_LANES,
 		.blocks = sili_div_up(p->tn, X1_MM_LANES),
 		.busy = sili_min64(p->units, info->mcus_healthy),
@@ -324,6 +327,7 @@ static uint64_t tile_cycles(const struct timing *t, const struct gemm_plan *p, b
 	struct progress at = {0};
 	uint64_t strip, vec = 0, store = 0, before;
 
+	at.load = max64(t->halo / X1_LOAD_PORT, t->halo * t->busy / t->l2_bw);
 	if (c.first)
 		pass_chunk(t, p, c.first, &at);
 	if (c.second)
@@ -446,7 +450,7 @@ static bool tile_ok(const struct sili_info *info, const struct gemm_plan *p, uin
 	if (p->g.row_scale && p->g.col_scale)
 		beside += tm * p->strip * 4;
 	beside += (splits - 1) * tm * tn * 4;
-	if (p->is_box && p->box.by_row)
+	if (p->is_box && p->box.window)
 		beside += 2 * gemm_halo_bytes(p);
 	return tm * tn * 4 <= info->acc_bytes && 2 * stage + beside <= info->spad_bytes;
 }
@@ -457,6 +461,7 @@ struct best {
 	struct gemm_plan *p;
 	uint32_t splits, k_split;
 	uint32_t tile_images, tile_y, tile_x;
+	bool window;
 };
 
 /* All widths for tiles of tm rows. */
@@ -475,6 +480,7 @@ static void try_rows(const struct cost *c, struct best *best, uint64_t tiles_m, 
 				best->tile_images = p->box.tile_images;
 				best->tile_y = p->box.y.tile;
 				best->tile_x = p->box.x.tile;
+				best->window = p->box.window;
 				p->tm = (uint32_t)tm;
 				p->tn = (uint32_t)tn;
 				p->splits = best->splits;
@@ -486,21 +492,38 @@ static void try_rows(const struct cost *c, struct best *best, uint64_t tiles_m, 
 	}
 }
 
+/* Can a tile's window be held, and is there a second tap for it? */
+static bool window_ok(const struct gemm_plan *p)
+{
+	const struct gemm_box *b = &p->box;
+
+	return b->tile_images == 1 && !b->one_of_many && b->y.taps * b->x.taps > 1 &&
+	       (uint64_t)gemm_halo_width(b) * gemm_halo_height(b) <= X1_DMA_MAX_ROWS &&
+	       gemm_halo_bytes(p) <= X1_DMA_MAX_BYTES;
+}
+
 static void try_box(struct cost *c, struct best *best, uint32_t images, uint32_t ty, uint32_t tx)
 {
 	struct gemm_box *b = &best->p->box;
-	uint64_t tm = (uint64_t)images * ty * tx;
+	uint64_t tm = (uint64_t)images * ty * tx, a_row = c->a_row;
+	uint64_t tiles = sili_div_up(b->images, images) * sili_div_up(b->y.out, ty) *
+			 sili_div_up(b->x.out, tx);
 
 	b->tile_images = images;
 	b->y.tile = ty;
 	b->x.tile = tx;
-	/* What LOAD brings of A, for a row of the tile. */
-	if (b->by_row)
-		c->a_row = sili_div_up(gemm_halo_bytes(best->p), tm);
-	try_rows(c, best,
-		 sili_div_up(b->images, images) * sili_div_up(b->y.out, ty) *
-			 sili_div_up(b->x.out, tx),
-		 tm);
+	b->window = false;
+	if (!b->by_row)
+		try_rows(c, best, tiles, tm);
+	/* Parts of K would each load all of the window, and use some taps of it. */
+	if (!window_ok(best->p) || (best->splits > 1 && !b->by_row))
+		return;
+	b->window = true;
+	c->halo = gemm_halo_bytes(best->p);
+	c->a_row = sili_div_up(c->halo, tm);
+	try_rows(c, best, tiles, tm);
+	c->a_row = a_row;
+	c->halo = 0;
 }
 
 /* The next smaller size that makes more tiles; 0 = there is none. */
@@ -530,6 +553,7 @@ static void search_boxes(struct cost *c, struct best *best)
 	b->tile_images = best->tile_images;
 	b->y.tile = best->tile_y;
 	b->x.tile = best->tile_x;
+	b->window = best->window;
 	b->tiles_images = (uint32_t)sili_div_up(b->images, b->tile_images);
 	b->y.tiles = (uint32_t)sili_div_up(b->y.out, b->y.tile);
 	b->x.tiles = (uint32_t)sili_div_up(b->x.out, b->x.tile);

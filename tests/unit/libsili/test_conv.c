@@ -28,6 +28,7 @@ static struct machine {
 } machines[] = {{.spec = "sim:hbm=512M,mcus=24"}, {.spec = "sim:hbm=512M,mcus=5,hbm_bw=64"}};
 
 static bool perf_mode;
+static uint32_t windows[2]; /* cases with and without, where the plan could choose */
 
 static int setup(void **state)
 {
@@ -477,12 +478,15 @@ static void run_case(const struct test *in)
 					 "%u)",
 					 name, x1_fault_name(t_fault(machines[m].queue)), pl.tile_n,
 					 pl.tile_h, pl.tile_w, pl.tile_k, pl.chunk, pl.split_k);
+			if (!pl.vector && !by_row(c) && c->r * c->s > 1)
+				windows[pl.window]++;
 			if (perf_mode)
 				printf("%-76s %s prefetch %d: box %ux%ux%u, %u filters, chunk %u, "
-				       "split %u, %lu cycles, expected %lu, roofline %lu\n",
+				       "split %u, window %d, %lu cycles, expected %lu, roofline %lu\n",
 				       name, machines[m].spec, pf, pl.tile_n, pl.tile_h, pl.tile_w,
-				       pl.tile_k, pl.chunk, pl.split_k, (unsigned long)perf.cycles,
-				       (unsigned long)pl.cycles, (unsigned long)pl.roofline);
+				       pl.tile_k, pl.chunk, pl.split_k, pl.window,
+				       (unsigned long)perf.cycles, (unsigned long)pl.cycles,
+				       (unsigned long)pl.roofline);
 			if (!known)
 				expect(&t, &x, w, &e, &pl, &y, name);
 			known = true;
@@ -751,6 +755,7 @@ static void test_conv_shapes(void **state)
 			if (!huge)
 				run_case(&t);
 		}
+	assert_true(windows[false] && windows[true]);
 }
 
 static void test_conv_epilogues(void **state)
