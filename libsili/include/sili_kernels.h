@@ -216,7 +216,8 @@ int sili_attention(struct sili_device *dev, const struct sili_attention *attenti
  *
  * In FP32: m = max(x), e = exp(x - m), dst = e * (1 / sum(e)), converted. Sums
  * run as VECTOR's RSUM does, in parts of 16,384 columns; the error of a result
- * is below (4 + |x - m| / 2) * 2^-23 of it, plus its conversion. A row of -inf
+ * is below (4 + |x - m| / 2) * 2^-23 of it, plus its conversion; with a mask or
+ * a negative scale x itself is rounded, which adds (|x| + |m|) / 2. A row of -inf
  * alone gives NaN. Any formats but E8M0, rows of whole bytes. Rows
  * beyond what the scratchpad holds (448 KiB for an FP32 and the elements of all
  * operands for each column: 57,344 columns of FP16) pass through memory in

@@ -262,7 +262,14 @@ enum {
 	SEM_START,
 };
 
-#define STAGE_ROWS 32u
+#define STAGE_BYTES 65536u /* of blocks' counts */
+#define STAGES      2u
+
+/* Blocks whose counts a stage has. */
+static uint32_t stage_rows(uint32_t experts)
+{
+	return STAGE_BYTES / (experts * 4);
+}
 
 static void alui(struct tiles *t, enum x1_op op, uint8_t rd, uint8_t ra, int64_t imm)
 {
@@ -288,22 +295,22 @@ static void await(struct tiles *t, uint8_t sem)
 
 static void map_begin(struct tiles *t)
 {
-	sili_emit_tokens(t->p, SEM_STAGE_FREE, 1);
+	sili_emit_tokens(t->p, SEM_STAGE_FREE, STAGES);
 	tile_step(t, &(struct tile_step){.op = X1_VEC_MASK,
 					 .dst = M_ZERO,
 					 .s0 = M_ZERO,
 					 .param = sili_imm(INT32_MIN / 2)});
 }
 
-/* Add `rows` (a register) rows of the stage to row 0 of an operand. */
-static void emit_add(struct tiles *t, uint8_t to, uint8_t rows)
+/* Add `rows` (a register) rows at `stage` to row 0 of an operand. */
+static void emit_add(struct tiles *t, uint8_t to, uint8_t stage, uint8_t rows)
 {
 	uint32_t experts = (uint32_t)t->param[MP_EXPERTS];
 	struct sili_vec v = shape(X1_VEC_SCATTER_ADD, rows, experts, X1_FMT_INT32);
 
 	v.bcast1 = X1_VEC_BCAST_COL;
 	v.param = sili_imm(1);
-	tile_vec(t, tile_at(to), tile_at(M_STAGE), tile_at(M_ZERO), &v);
+	tile_vec(t, tile_at(to), stage, tile_at(M_ZERO), &v);
 }
 
 /* M_BEFORE, M_TOTAL from the counts of all blocks. */
@@ -311,34 +318,39 @@ static void emit_sums(struct tiles *t)
 {
 	int64_t blocks = (int64_t)t->param[MP_BLOCKS], row = (int64_t)t->param[MP_EXPERTS] * 4;
 	uint8_t block = TILE_R_BODY, first = block + 1, n = block + 2, mem = block + 3,
-		loop = block + 4, bytes = block + 5;
-	uint32_t past = sili_prog_label(t->p);
+		loop = block + 4, bytes = block + 5, stage = block + 6;
+	uint32_t past = sili_prog_label(t->p), rows = stage_rows((uint32_t)t->param[MP_EXPERTS]);
 
 	alui(t, X1_OP_DIVU, block, tile_row(), (int64_t)t->param[MP_BLOCK]);
 	sili_prog_li(t->p, first, 0);
-	sili_prog_li(t->p, loop, (int64_t)sili_div_up((uint64_t)blocks, STAGE_ROWS));
+	alui(t, X1_OP_ADD, stage, tile_at(M_STAGE), 0);
+	sili_prog_li(t->p, loop, (int64_t)sili_div_up((uint64_t)blocks, rows));
 	sili_prog_loop(t->p, loop);
 	sili_prog_li(t->p, n, blocks);
 	alu(t, X1_OP_SUB, n, n, first);
-	alui(t, X1_OP_MIN, n, n, STAGE_ROWS);
+	alui(t, X1_OP_MIN, n, n, rows);
 	alui(t, X1_OP_MUL, mem, first, row);
 	alu(t, X1_OP_ADD, mem, mem, tile_extra(A_COUNTS));
 	alui(t, X1_OP_MUL, bytes, n, row);
 	sili_prog_sems(t->p, X1_SEM(SEM_STAGE_FREE), 0, X1_SEM(SEM_STAGE_FULL), 0);
-	sili_emit_load(t->p, tile_at(M_STAGE), mem,
+	sili_emit_load(t->p, stage, mem,
 		       &(struct sili_block){.bytes = sili_reg(bytes),
 					    .rows = sili_imm(1),
 					    .mem_stride = sili_imm(0),
 					    .local_stride = sili_imm(0)});
 	t->wait = X1_SEM(SEM_STAGE_FULL);
-	emit_add(t, M_TOTAL, n);
+	emit_add(t, M_TOTAL, stage, n);
 	/* Of these the ones before this block. */
 	alu(t, X1_OP_SUB, mem, block, first);
 	alu(t, X1_OP_MIN, mem, mem, n);
 	sili_prog_branch(t->p, X1_OP_BGE, 0, mem, past);
-	emit_add(t, M_BEFORE, mem);
+	emit_add(t, M_BEFORE, stage, mem);
 	sili_prog_place(t->p, past);
-	alui(t, X1_OP_ADD, first, first, STAGE_ROWS);
+	alui(t, X1_OP_ADD, first, first, rows);
+	/* The other stage: their addresses add up to the same. */
+	alu(t, X1_OP_SUB, stage, tile_at(M_STAGE), stage);
+	alu(t, X1_OP_ADD, stage, stage, tile_at(M_STAGE));
+	alui(t, X1_OP_ADD, stage, stage, rows * row);
 	t->sig = X1_SEM(SEM_STAGE_FREE);
 	tile_step(t, &(struct tile_step){.op = X1_VEC_MOV, .dst = M_ZERO, .s0 = M_ZERO});
 	sili_prog_loop_end(t->p);
@@ -544,7 +556,7 @@ static int place_launch(struct sili_device *dev, const struct sili_route *r, uni
 	t.op[M_BEFORE].cols = t.op[M_TOTAL].cols = t.op[M_STAGE].cols = r->experts;
 	t.op[M_OFFSETS].cols = r->experts + 1;
 	t.op[M_BEFORE].rows = t.op[M_TOTAL].rows = t.op[M_OFFSETS].rows = 1;
-	t.op[M_STAGE].rows = STAGE_ROWS;
+	t.op[M_STAGE].rows = STAGES * stage_rows(r->experts);
 	t.op[M_ZERO] = (struct tile_operand){
 		.use = TILE_TEMP, .fmt = X1_FMT_INT32, .stride = {1}, .cols = 1};
 	return tiles_launch(dev, &t, cmds, 1);

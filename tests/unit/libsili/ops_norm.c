@@ -72,7 +72,7 @@ static void softmax(uint32_t rows, uint32_t cols, enum x1_format src, enum x1_fo
 
 struct norm_case {
 	struct sili_norm n;
-	int residual, sum, gamma, beta, scales; /* buffers, or -1 */
+	int residual, sum, gamma, beta, scales, copy; /* buffers, or -1 */
 };
 
 static int emit_norm(struct sili_device *dev, const struct ops_case *c, const uint64_t *dva,
@@ -88,6 +88,7 @@ static int emit_norm(struct sili_device *dev, const struct ops_case *c, const ui
 	n.gamma = k->gamma < 0 ? 0 : dva[k->gamma];
 	n.beta = k->beta < 0 ? 0 : dva[k->beta];
 	n.dst_scales = k->scales < 0 ? 0 : dva[k->scales];
+	n.copy = k->copy < 0 ? 0 : dva[k->copy];
 	n.prefetch = prefetch;
 	return sili_norm(dev, &n, cmds, OPS_CMDS);
 }
@@ -122,14 +123,16 @@ static void norm(enum sili_norm_kind kind, uint32_t rows, uint32_t cols, enum x1
 				    .dst_fmt = dst,
 				    .residual_fmt = src,
 				    .sum_fmt = X1_FMT_FP32,
+				    .copy_fmt = X1_FMT_FP32,
 				    .param_fmt = X1_FMT_FP32,
 				    .dst_scale_mode = mode},
 			      -1,
 			      -1,
 			      -1,
 			      -1,
+			      -1,
 			      -1};
-	bool layer = kind == SILI_NORM_LAYER;
+	bool layer = kind == SILI_NORM_LAYER, copy = residual && params && !ops_measure;
 	size_t n = (size_t)rows * cols;
 	double *want = malloc(n * sizeof(*want)), *tol = malloc(n * sizeof(*tol));
 	struct ops_case c;
@@ -148,6 +151,8 @@ static void norm(enum sili_norm_kind kind, uint32_t rows, uint32_t cols, enum x1
 	if (mode)
 		k.scales = (int)ops_output(&c, X1_FMT_INT8,
 					   rows * sili_scale_row_bytes(mode, cols));
+	if (copy)
+		k.copy = (int)ops_output(&c, X1_FMT_FP32, n);
 	ops_what(&c, "%s → %s%s%s", sili_format_name(src), sili_format_name(dst),
 		 mode == X1_SCALE_F32_1X128 ? " 1×128"
 		 : mode == X1_SCALE_MX32    ? " MX"
@@ -187,6 +192,9 @@ static void norm(enum sili_norm_kind kind, uint32_t rows, uint32_t cols, enum x1
 		}
 		for (uint32_t i = 0; i < cols; i++)
 			tol[(size_t)r * cols + i] = 0x1p-21 * (1 + top * var) * most;
+		for (uint32_t i = 0; i < cols && copy; i++)
+			assert_true(fabs(ops_get(&c, (uint32_t)k.copy, (size_t)r * cols + i) -
+					 x[i]) <= tol[(size_t)r * cols + i]);
 		if (!mode)
 			continue;
 		/* Block scales: in units of the scale, which has to fit the block. */

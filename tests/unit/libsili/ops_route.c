@@ -423,6 +423,7 @@ void ops_route(void **state)
 	route(777, 64, 6, 8, 4, 2, SILI_GATE_SIGMOID, true, true);
 	route(5, 300, 20, 1, 1, 2, SILI_GATE_SIGMOID, true, false);
 	route(300, 8, 8, 2, 2, 2, SILI_GATE_SOFTMAX, true, true);
+	route(70, 2048, 5, 1, 1, 2, SILI_GATE_SIGMOID, false, true);
 	layer(90, 8, 2, 40, 64);
 	layer(7, 16, 3, 24, 32);
 }
