@@ -58,23 +58,19 @@ void sili_gate_exit(struct sili_device *sdev)
  * sili_gate_join() - as sili_gate_enter(), for who may be inside already
  * @sdev: device
  *
- * Reclaim does not know from where it was called. While anybody is inside the
+ * Reclaim does not know from where it was called, so it cannot wait: neither for
+ * itself, nor for who needs memory to open the gate. While anybody is inside the
  * device is there, and stays until all have left.
  *
- * Return: for sili_gate_leave().
+ * Return: for sili_gate_leave(), or NULL: the gate is closed.
  */
 atomic_t *sili_gate_join(struct sili_device *sdev)
 {
-	for (;;) {
-		if (atomic_inc_not_zero(&sdev->gate_users))
-			return &sdev->gate_users;
-		if (atomic_inc_not_zero(&sdev->gate_faults))
-			return &sdev->gate_faults;
-		if (sili_gate_try(sdev))
-			return &sdev->gate_users;
-		/* Somebody may have come in since, and wait for the caller. */
-		wait_event_timeout(sdev->gate_wait, !READ_ONCE(sdev->frozen), HZ / 10);
-	}
+	if (atomic_inc_not_zero(&sdev->gate_users))
+		return &sdev->gate_users;
+	if (atomic_inc_not_zero(&sdev->gate_faults))
+		return &sdev->gate_faults;
+	return sili_gate_try(sdev) ? &sdev->gate_users : NULL;
 }
 
 /**

@@ -38,6 +38,8 @@ struct sili_user {
 	struct sili_vm_bo *vm_bo;
 	/** @valid: its pages are the process's, and mapped for the device; likewise */
 	bool valid;
+	/** @stale: there are entries for pages that it has no more; likewise */
+	bool stale;
 };
 
 static enum dma_data_direction sili_user_dir(struct sili_user *user)
@@ -183,7 +185,8 @@ static void sili_user_wait_jobs(struct sili_vm *vm)
 	}
 }
 
-static void sili_user_revoke(struct sili_user *user)
+/* @live: the device can be accessed. Else entries stay, which no job uses: none is begun. */
+static void sili_user_revoke(struct sili_user *user, bool live)
 {
 	struct sili_vm *vm = user->vm;
 
@@ -191,7 +194,9 @@ static void sili_user_revoke(struct sili_user *user)
 	list_move_tail(&user->vm_bo->evict_link, &vm->revoked);
 	mutex_unlock(&vm->table_lock);
 	sili_user_wait_jobs(vm);
-	sili_vm_bo_clear(vm, &user->vm_bo->base);
+	if (live)
+		sili_vm_bo_clear(vm, &user->vm_bo->base);
+	user->stale = !live;
 	sili_user_drop(user);
 }
 
@@ -208,9 +213,10 @@ static bool sili_user_invalidate(struct mmu_interval_notifier *notifier,
 	mutex_lock(&user->vm->user_lock);
 	mmu_interval_set_seq(notifier, seq);
 	if (user->valid)
-		sili_user_revoke(user);
+		sili_user_revoke(user, gate);
 	mutex_unlock(&user->vm->user_lock);
-	sili_gate_leave(sdev, gate);
+	if (gate)
+		sili_gate_leave(sdev, gate);
 	return true;
 }
 
@@ -317,9 +323,10 @@ static int sili_user_rebind(struct sili_user *user, struct drm_gpuvm_bo *vm_bo,
 		drm_gpuvm_bo_for_each_va(va, vm_bo)
 			sili_pt_map(vm, &up, va->va.addr, va->va.range, user->bo, va->gem.offset,
 				    to_sili_va(va)->flags);
-		/* Tables that 2 MiB pages have replaced. */
-		if (up.num_dead)
+		/* Tables that 2 MiB pages have replaced, or entries. */
+		if (up.num_dead || user->stale)
 			sili_mmu_invalidate_live(vm->sdev, vm->id, 0, 0);
+		user->stale = false;
 		mutex_unlock(&vm->table_lock);
 	}
 	mutex_unlock(&vm->user_lock);
@@ -331,8 +338,12 @@ static int sili_user_rebind(struct sili_user *user, struct drm_gpuvm_bo *vm_bo,
 static void sili_user_forget(struct sili_user *user)
 {
 	mutex_lock(&user->vm->user_lock);
-	if (!user->valid)
+	if (!user->valid) {
+		if (user->stale)
+			sili_vm_bo_clear(user->vm, &user->vm_bo->base);
+		user->stale = false;
 		sili_user_unlist(user);
+	}
 	mutex_unlock(&user->vm->user_lock);
 }
 
