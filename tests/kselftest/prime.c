@@ -388,7 +388,7 @@ TEST_F(cards, waits_for_each_other)
 }
 
 /* The users go in every order; the last one still has the contents, and then nothing is left. */
-TEST_F(cards, closing_order)
+TEST_F_TIMEOUT(cards, closing_order, 240)
 {
 	uint64_t before = system_used(self->a.fd) - 2 * HUGE;
 	uint64_t theirs = system_used(self->b.fd) - 2 * HUGE;
@@ -424,7 +424,7 @@ TEST_F(cards, closing_order)
 }
 
 /* The owner's card goes: who has imported the buffer has it, and its contents, until he goes. */
-TEST_F(cards, exporter_goes)
+TEST_F_TIMEOUT(cards, exporter_goes, 240)
 {
 	char pci[UTIL_PCI];
 
@@ -441,7 +441,7 @@ TEST_F(cards, exporter_goes)
 }
 
 /* The importer's card goes: the owner has his buffer alone again. */
-TEST_F(cards, importer_goes)
+TEST_F_TIMEOUT(cards, importer_goes, 240)
 {
 	char pci[UTIL_PCI];
 

@@ -302,7 +302,7 @@ static void *churn(void *arg)
 	return NULL;
 }
 
-TEST_F(userptr, churn)
+TEST_F_TIMEOUT(userptr, churn, 240)
 {
 	struct unmapper u = { .mem = self->mem };
 	pthread_t thread;
@@ -357,7 +357,7 @@ TEST_F(userptr, asynchronous)
 }
 
 /* A user queue is suspended while its memory changes, and goes on with what is there then. */
-TEST_F(userptr, user_queue)
+TEST_F_TIMEOUT(userptr, user_queue, 240)
 {
 	struct drm_siliflow_queue_create q = {
 		.flags = SILIFLOW_QUEUE_USER, .ring_addr = UTIL_CMDS, .ring_log2 = 8 };
@@ -452,9 +452,8 @@ TEST_F(userptr, bad_values)
 	BAD(-EINVAL, range, 0);
 	BAD(-EINVAL, range, 100);
 	BAD(-EINVAL, range, ~0xfffull);
-	/* More than the process has, and more than one can have. */
+	/* More than the process has. */
 	BAD(-EFAULT, range, 1ull << 29);
-	BAD(-EFAULT, range, 1ull << 47);
 	/* What has no pages of its own: a buffer of the device. */
 	bo_map = util_map(self->fd, c->data_bo, UTIL_BYTES);
 	ASSERT_NE(MAP_FAILED, bo_map);
