@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Kernels from 6.12 to 7.3. The driver is written for the newest; what older
- * ones call otherwise stands here, and nowhere else.
+ * ones call otherwise stands here, and nowhere else. SILI_HAS_ comes from
+ * Kbuild. A comment names the version that brought the new form.
  */
 #ifndef _SILIFLOW_COMPAT_H_
 #define _SILIFLOW_COMPAT_H_
@@ -17,24 +18,22 @@
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
 
-#define SILI_BEFORE(major, minor) (KERNEL_VERSION(major, minor, 0) > LINUX_VERSION_CODE)
-
 /* 7.3: an address space needs no feature bit. */
-#if SILI_BEFORE(7, 3)
+#ifdef SILI_HAS_DRIVER_GEM_GPUVA
 #define SILI_DRIVER_GPUVA DRIVER_GEM_GPUVA
 #else
 #define SILI_DRIVER_GPUVA 0
 #endif
 
 /* 7.3: the iterator has its own index. */
-#if SILI_BEFORE(7, 3)
+#ifndef SILI_HAS_EXEC_OWN_INDEX
 #undef drm_exec_for_each_locked_object
 #define drm_exec_for_each_locked_object(exec, obj) \
 	for (unsigned long i__ = 0; ((obj) = drm_exec_obj(exec, i__)); ++i__)
 #endif
 
 /* 7.0: the buddy allocator is not DRM's alone. */
-#if !SILI_BEFORE(7, 0)
+#if __has_include("linux/gpu_buddy.h")
 #include <linux/gpu_buddy.h>
 #else
 #define gpu_buddy			drm_buddy
@@ -50,12 +49,12 @@
 #endif
 
 /* 7.0 */
-#if SILI_BEFORE(7, 0)
+#ifndef SILI_HAS_GPUVM_OBTAIN_LOCKED
 #define drm_gpuvm_bo_obtain_locked drm_gpuvm_bo_obtain
 #endif
 
 /* 6.19: flags instead of bools; who ends a buffer has its last reference. */
-#if SILI_BEFORE(6, 19)
+#if !__has_include("drm/ttm/ttm_allocation.h")
 static inline int sili_ttm_device_init(struct ttm_device *bdev,
 				       const struct ttm_device_funcs *funcs, struct device *dev,
 				       struct address_space *mapping,
@@ -66,13 +65,16 @@ static inline int sili_ttm_device_init(struct ttm_device *bdev,
 }
 
 #define ttm_device_init sili_ttm_device_init
+#endif
+#ifndef SILI_HAS_TTM_BO_FINI
 #define ttm_bo_fini ttm_bo_put
 #endif
 
 /* 6.18: a work queue says that it is per CPU; a request instead of its parts. */
-#if SILI_BEFORE(6, 18)
+#ifndef SILI_HAS_WQ_PERCPU
 #define WQ_PERCPU 0
-
+#endif
+#ifndef SILI_HAS_GPUVM_MAP_REQ
 struct drm_gpuvm_map_req {
 	struct drm_gpuva_op_map map;
 };
@@ -88,7 +90,7 @@ static inline int sili_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 #endif
 
 /* 6.17: a job knows its client. */
-#if SILI_BEFORE(6, 17)
+#ifndef SILI_HAS_SCHED_CLIENT_ID
 static inline int sili_sched_job_init(struct drm_sched_job *job, struct drm_sched_entity *entity,
 				      u32 credits, void *owner, u64 client_id)
 {
@@ -99,7 +101,7 @@ static inline int sili_sched_job_init(struct drm_sched_job *job, struct drm_sche
 #endif
 
 /* 6.15: arguments in a structure. */
-#if SILI_BEFORE(6, 15)
+#ifndef SILI_HAS_SCHED_INIT_ARGS
 struct drm_sched_init_args {
 	const struct drm_sched_backend_ops *ops;
 	struct workqueue_struct *submit_wq;
@@ -125,7 +127,7 @@ static inline int sili_sched_start(struct drm_gpu_scheduler *sched,
 #endif
 
 /* 6.13: the name is a string. */
-#if SILI_BEFORE(6, 13)
+#if KERNEL_VERSION(6, 13, 0) > LINUX_VERSION_CODE
 #define SILI_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
 #else
 #define SILI_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)

