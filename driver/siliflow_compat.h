@@ -33,7 +33,7 @@
 #endif
 
 /* 7.0: the buddy allocator is not DRM's alone. */
-#if __has_include("linux/gpu_buddy.h")
+#ifdef SILI_HAS_GPU_BUDDY
 #include <linux/gpu_buddy.h>
 #else
 #define gpu_buddy			drm_buddy
@@ -54,7 +54,7 @@
 #endif
 
 /* 6.19: flags instead of bools; who ends a buffer has its last reference. */
-#if !__has_include("drm/ttm/ttm_allocation.h")
+#ifndef SILI_HAS_TTM_FLAGS
 static inline int sili_ttm_device_init(struct ttm_device *bdev,
 				       const struct ttm_device_funcs *funcs, struct device *dev,
 				       struct address_space *mapping,
