@@ -260,6 +260,7 @@ TEST_F(userptr, splits)
 struct unmapper {
 	void *mem;
 	volatile bool done;
+	volatile uint32_t round;
 };
 
 static void *unmap_it(void *arg)
@@ -292,16 +293,29 @@ TEST_F(userptr, waits_for_jobs)
 	EXPECT_EQ(-EIO, fill(c, ADDR, 2, 4));
 }
 
-/* Memory that changes all the time under work that goes on all the time. */
+/* Some changes in each round: without an end to them no job would ever have its pages. */
+#define CHANGES 4
+
 static void *churn(void *arg)
 {
 	struct unmapper *u = arg;
+	unsigned int seen = 0;
 
-	while (!u->done)
-		madvise((char *)u->mem + HUGE, HUGE, MADV_DONTNEED);
+	while (!u->done) {
+		if (u->round == seen) {
+			usleep(100);
+			continue;
+		}
+		seen = u->round;
+		for (int i = 0; i < CHANGES; i++) {
+			madvise((char *)u->mem + HUGE, HUGE, MADV_DONTNEED);
+			usleep(rand() % 3000);
+		}
+	}
 	return NULL;
 }
 
+/* Memory that changes under work that goes on. */
 TEST_F_TIMEOUT(userptr, churn, 240)
 {
 	struct unmapper u = { .mem = self->mem };
@@ -310,6 +324,7 @@ TEST_F_TIMEOUT(userptr, churn, 240)
 	ASSERT_EQ(0, bind_user(&self->c, self->mem, ADDR, SIZE, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &u));
 	for (uint32_t i = 1; i < 50; i++) {
+		u.round = i;
 		ASSERT_EQ(0, fill(&self->c, ADDR, i, SIZE));
 		EXPECT_EQ(i, self->mem[0]);
 		EXPECT_EQ(i, self->mem[HUGE / 4 - 1]);
