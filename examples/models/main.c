@@ -189,17 +189,13 @@ static int profile(struct model_run *run, const struct options *o)
 
 static int compare(struct model_run *run, const struct options *o)
 {
-	double distance[4];
-	uint32_t n = 0;
-	int ret;
+	double distance[MODEL_OUTPUTS];
+	int n = model_compare(run, distance), ret = 0;
 
-	while (n < 4 && sili_graph_output_at(run->graph, n))
-		n++;
-	ret = model_compare(run, distance, n);
-	if (ret)
-		return failed("comparing", ret);
-	for (uint32_t i = 0; i < n; i++) {
-		printf("  output %u: 1 - cosine to the host's double precision %.3g, limit %g\n", i,
+	if (n < 0)
+		return failed("comparing", n);
+	for (int i = 0; i < n; i++) {
+		printf("  output %d: 1 - cosine to the host's double precision %.3g, limit %g\n", i,
 		       distance[i], o->limit);
 		/* Written so that a NaN fails. */
 		if (!(distance[i] <= o->limit))

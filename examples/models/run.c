@@ -184,13 +184,17 @@ static double distance_of(const float *got, const double *want, uint64_t n)
 	return 1 - ab / sqrt(aa * bb);
 }
 
-int model_compare(struct model_run *run, double *distance, uint32_t num)
+int model_compare(struct model_run *run, double distance[MODEL_OUTPUTS])
 {
-	struct sili_tensor_info t[4];
-	double *want[4] = {0};
+	struct sili_tensor_info t[MODEL_OUTPUTS];
+	double *want[MODEL_OUTPUTS] = {0};
 	float *got = NULL;
-	int ret = num > 4 ? -EINVAL : 0;
+	uint32_t num = 0;
+	int ret;
 
+	while (sili_graph_output_at(run->graph, num))
+		num++;
+	ret = num > MODEL_OUTPUTS ? -E2BIG : 0;
 	for (uint32_t i = 0; i < num && !ret; i++) {
 		t[i].size = sizeof(t[i]);
 		ret = sili_graph_tensor(run->graph, sili_graph_output_at(run->graph, i), &t[i]);
@@ -207,7 +211,7 @@ int model_compare(struct model_run *run, double *distance, uint32_t num)
 			distance[i] = distance_of(got, want[i], t[i].elements);
 		free(got);
 	}
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 0; i < MODEL_OUTPUTS; i++)
 		free(want[i]);
-	return ret;
+	return ret ? ret : (int)num;
 }

@@ -33,7 +33,8 @@ int model_compile(struct model_run *run, const struct model *model,
 void model_close(struct model_run *run);
 /* 0, or -errno: sili_exec_error(). */
 int model_measure(struct model_run *run, struct model_result *result);
-/* 1 - cosine of output i to the host's in double precision; run before. < 0: -errno. */
-int model_compare(struct model_run *run, double *distance, uint32_t num_outputs);
+/* 1 - cosine of each output to the host's in double precision; run before. How many, or -errno. */
+#define MODEL_OUTPUTS 4u
+int model_compare(struct model_run *run, double distance[MODEL_OUTPUTS]);
 
 #endif /* MODELS_RUN_H */

@@ -41,7 +41,7 @@ static int run_entry(json_t *root, struct sili_device *dev, const struct entry *
 	struct sili_info info = {.size = sizeof(info)};
 	struct model_size size = {.batch = e->batch};
 	struct model_result r = {0};
-	double distance = 0;
+	double each[MODEL_OUTPUTS], distance = 0;
 	struct model_run run;
 	char err[256] = "";
 	int ret = sili_get_info(dev, &info);
@@ -63,9 +63,12 @@ static int run_entry(json_t *root, struct sili_device *dev, const struct entry *
 			    (double)r.cycles / (double)r.info.floor_cycles);
 	}
 	if (!ret && e->compare)
-		ret = model_compare(&run, &distance, 1);
+		ret = model_compare(&run, each);
+	/* The worst. */
+	for (int i = 0; i < ret; i++)
+		distance = each[i] > distance ? each[i] : distance;
 	model_close(&run);
-	if (ret)
+	if (ret < 0)
 		return ret;
 	add(root, e, m, "device_ms", "ms", "", (double)r.cycles * 1e3 / (double)info.clock_hz);
 	add(root, e, m, "utilisation", "ratio", "MATRIX's peak", r.utilisation);
