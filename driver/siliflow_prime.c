@@ -147,21 +147,26 @@ void sili_shared_fence(struct sili_vm *vm, struct drm_exec *exec, struct dma_fen
 			dma_resv_add_fence(gem->resv, fence, DMA_RESV_USAGE_WRITE);
 }
 
-/* What a VM runs already. */
+/* What a VM runs already: each fence by itself, a reservation takes no array of them. */
 static int sili_shared_catch_up(struct drm_gem_object *gem, struct drm_gpuvm_bo *vm_bo)
 {
-	struct dma_fence *fence;
+	struct dma_fence **fences;
+	unsigned int num;
 	int ret;
 
 	if (to_sili_vm(vm_bo->vm)->long_running)
 		return 0;
-	ret = dma_resv_get_singleton(drm_gpuvm_resv(vm_bo->vm), DMA_RESV_USAGE_BOOKKEEP, &fence);
-	if (ret || !fence)
+	ret = dma_resv_get_fences(drm_gpuvm_resv(vm_bo->vm), DMA_RESV_USAGE_BOOKKEEP, &num,
+				  &fences);
+	if (ret || !num)
 		return ret;
-	ret = dma_resv_reserve_fences(gem->resv, 1);
-	if (!ret)
-		dma_resv_add_fence(gem->resv, fence, DMA_RESV_USAGE_WRITE);
-	dma_fence_put(fence);
+	ret = dma_resv_reserve_fences(gem->resv, num);
+	while (num--) {
+		if (!ret)
+			dma_resv_add_fence(gem->resv, fences[num], DMA_RESV_USAGE_WRITE);
+		dma_fence_put(fences[num]);
+	}
+	kfree(fences);
 	return ret;
 }
 

@@ -287,6 +287,32 @@ TEST_F(prime, fences)
 	close(dmabuf);
 }
 
+/* Exported while two queues use it: idle when both have ended. */
+TEST_F(prime, fences_of_two_queues)
+{
+	struct util_ctx *c = &self->c;
+	uint32_t bo, other;
+	int dmabuf;
+
+	ASSERT_EQ(0, util_queue(self->fd, c->vm, &other));
+	ASSERT_EQ(0, util_bo(self->fd, UTIL_BYTES, SILIFLOW_BO_HBM, &bo));
+	ASSERT_EQ(0, util_bind(self->fd, c->vm, bo, SHARED, UTIL_BYTES, 0));
+	for (int i = 0; i < 2; i++)
+		util_cmd_wait(c, i, GATE_WORD + 2 * i, 1);
+	ASSERT_EQ(0, util_submit(self->fd, c->queue, UTIL_CMDS, 1, 0, c->syncobj));
+	ASSERT_EQ(0, util_submit(self->fd, other, UTIL_CMDS + X1_CMD_BYTES, 1, 0, 0));
+	dmabuf = export(self->fd, bo);
+	ASSERT_GE(dmabuf, 0);
+	*(volatile uint32_t *)&c->data[GATE_WORD] = 1;
+	EXPECT_EQ(0, util_syncobj_wait(self->fd, c->syncobj, 60000));
+	EXPECT_EQ(0, idle(dmabuf));
+	*(volatile uint32_t *)&c->data[GATE_WORD + 2] = 1;
+	EXPECT_EQ(0, util_bo_wait(self->fd, bo, util_deadline(60000)));
+	EXPECT_EQ(1, idle(dmabuf));
+	close(dmabuf);
+	EXPECT_EQ(0, util_queue_destroy(self->fd, other));
+}
+
 TEST_F(prime, bad_values)
 {
 	uint32_t handle;
