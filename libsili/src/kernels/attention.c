@@ -389,23 +389,6 @@ static struct sili_key key_of(const struct sili_attention *a, bool latent, bool 
 	};
 }
 
-static int keep(struct sili_device *dev, const struct sili_key *key, struct sili_prog *p,
-		struct att_plan *note, const struct sili_kernel **out)
-{
-	struct sili_kernel *k;
-	int ret = p ? sili_prog_finish(p, dev, &k) : -ENOMEM;
-
-	sili_prog_free(p);
-	if (ret) {
-		free(note);
-		return ret;
-	}
-	k->note = note;
-	ret = sili_cache_add(dev, key, k);
-	*out = ret ? NULL : k;
-	return ret;
-}
-
 static int make(struct sili_device *dev, const struct sili_attention *a, bool latent,
 		const struct parts *parts, const struct sili_key *key,
 		const struct sili_kernel **out)
@@ -424,7 +407,7 @@ static int make(struct sili_device *dev, const struct sili_attention *a, bool la
 		free(pl);
 		return ret;
 	}
-	return keep(dev, key, att_generate(pl), pl, out);
+	return sili_keep(dev, key, att_generate(pl), pl, out);
 }
 
 /* The kernel that adds up the parts of pl's. */
@@ -433,7 +416,7 @@ static int sum_kernel(struct sili_device *dev, const struct att_plan *pl, struct
 {
 	key->word[0] = SILI_KEY_ATTENTION_SUM;
 	*out = sili_cache_find(dev, key);
-	return *out ? 0 : keep(dev, key, att_generate_sum(pl), NULL, out);
+	return *out ? 0 : sili_keep(dev, key, att_generate_sum(pl), NULL, out);
 }
 
 SILI_EXPORT int64_t sili_attention_work_bytes(const struct sili_attention *attention)

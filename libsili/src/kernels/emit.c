@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Helpers of the kernel generators. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "emit.h"
@@ -115,16 +116,22 @@ void sili_emit_tokens(struct sili_prog *p, uint8_t sem, uint32_t n)
 	}
 }
 
-int sili_keep(struct sili_device *dev, const struct sili_key *key, struct sili_prog *p,
+int sili_keep(struct sili_device *dev, const struct sili_key *key, struct sili_prog *p, void *note,
 	      const struct sili_kernel **kernel)
 {
 	struct sili_kernel *k;
-	int ret = sili_prog_finish(p, dev, &k);
+	int ret = p ? sili_prog_finish(p, dev, &k) : -ENOMEM;
 
+	*kernel = NULL;
 	sili_prog_free(p);
+	if (ret) {
+		free(note);
+		return ret;
+	}
+	k->note = note;
+	ret = sili_cache_add(dev, key, k);
 	if (!ret)
-		ret = sili_cache_add(dev, key, k);
-	*kernel = ret ? NULL : k;
+		*kernel = k;
 	return ret;
 }
 

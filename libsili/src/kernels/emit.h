@@ -82,10 +82,11 @@ static inline uint64_t sili_fmt_bytes(enum x1_format fmt, uint64_t n)
 }
 
 /*
- * Finish p, keep the kernel under key. The program is freed in any case;
- * *kernel belongs to the device.
+ * Finish p (NULL = out of memory) and keep the kernel, with note (from malloc(),
+ * or NULL), under key. Both are the kernel's then, or freed; *kernel belongs to
+ * the device.
  */
-int sili_keep(struct sili_device *dev, const struct sili_key *key, struct sili_prog *p,
+int sili_keep(struct sili_device *dev, const struct sili_key *key, struct sili_prog *p, void *note,
 	      const struct sili_kernel **kernel);
 
 /*

@@ -231,8 +231,6 @@ int gemm_make(struct sili_device *dev, const struct gemm_plan *plan, const struc
 	      const struct sili_kernel **out)
 {
 	struct gemm_plan *pl;
-	struct sili_kernel *k;
-	struct sili_prog *p;
 	int ret;
 
 	*out = sili_cache_find(dev, key);
@@ -243,18 +241,11 @@ int gemm_make(struct sili_device *dev, const struct gemm_plan *plan, const struc
 		return -ENOMEM;
 	*pl = *plan;
 	ret = gemm_choose(&dev->info, pl);
-	p = ret ? NULL : gemm_generate(pl);
-	if (!ret)
-		ret = p ? sili_prog_finish(p, dev, &k) : -ENOMEM;
-	sili_prog_free(p);
 	if (ret) {
 		free(pl);
 		return ret;
 	}
-	k->note = pl;
-	ret = sili_cache_add(dev, key, k);
-	*out = ret ? NULL : k;
-	return ret;
+	return sili_keep(dev, key, gemm_generate(pl), pl, out);
 }
 
 /*

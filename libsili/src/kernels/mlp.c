@@ -369,9 +369,7 @@ SILI_EXPORT int sili_mlp(struct sili_device *dev, const struct sili_mlp *mlp, un
 	key = mlp_key(&pl);
 	k = sili_cache_find(dev, &key);
 	if (!k) {
-		struct sili_prog *p = generate(&pl);
-
-		ret = p ? sili_keep(dev, &key, p, &k) : -ENOMEM;
+		ret = sili_keep(dev, &key, generate(&pl), NULL, &k);
 		if (ret)
 			return ret;
 	}

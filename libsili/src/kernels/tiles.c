@@ -1032,25 +1032,15 @@ static int make(struct sili_device *dev, struct tiles *t, const struct sili_key 
 		const struct sili_kernel **kernel)
 {
 	int ret = plan(&dev->info, t);
-	struct sili_kernel *k;
-	struct sili_prog *p;
 	uint32_t *grid;
 
 	if (ret)
 		return ret;
-	p = generate(t);
 	grid = malloc(sizeof(*grid));
-	ret = p && grid ? sili_prog_finish(p, dev, &k) : -ENOMEM;
-	sili_prog_free(p);
-	if (ret) {
-		free(grid);
-		return ret;
-	}
+	if (!grid)
+		return -ENOMEM;
 	*grid = t->grid;
-	k->note = grid;
-	ret = sili_cache_add(dev, key, k);
-	*kernel = ret ? NULL : k;
-	return ret;
+	return sili_keep(dev, key, generate(t), grid, kernel);
 }
 
 int tiles_launch(struct sili_device *dev, struct tiles *t, union x1_cmd *cmds, uint32_t max)

@@ -738,8 +738,6 @@ static int make(struct sili_device *dev, const struct window *w, const struct si
 		const struct sili_kernel **out)
 {
 	struct plan *pl = calloc(1, sizeof(*pl));
-	struct sili_kernel *k;
-	struct sili_prog *p;
 	int ret;
 
 	if (!pl)
@@ -749,18 +747,11 @@ static int make(struct sili_device *dev, const struct window *w, const struct si
 	pl->ints = x1_format_is_int((enum x1_format)w->x_fmt);
 	ret = choose(&dev->info, pl);
 	pl->roofline = roofline(&dev->info, w);
-	p = ret ? NULL : generate(pl);
-	if (!ret)
-		ret = p ? sili_prog_finish(p, dev, &k) : -ENOMEM;
-	sili_prog_free(p);
 	if (ret) {
 		free(pl);
 		return ret;
 	}
-	k->note = pl;
-	ret = sili_cache_add(dev, key, k);
-	*out = ret ? NULL : k;
-	return ret;
+	return sili_keep(dev, key, generate(pl), pl, out);
 }
 
 int window_launch(struct sili_device *dev, const struct window *w, const struct window_addr *addr,

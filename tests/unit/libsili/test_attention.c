@@ -21,33 +21,7 @@
 #define COUNT(x) (sizeof(x) / sizeof((x)[0]))
 #define BLOCK    128u
 
-static struct machine {
-	const char *spec;
-	struct sili_device *dev;
-	struct sili_queue *queue;
-} machines[] = {{.spec = "sim:hbm=512M,mcus=24"}, {.spec = "sim:hbm=512M,mcus=5,hbm_bw=64"}};
-
 static bool perf_mode;
-
-static int setup(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(machines); i++) {
-		machines[i].dev = t_open(machines[i].spec);
-		machines[i].queue = t_queue(machines[i].dev);
-	}
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(machines); i++) {
-		sili_queue_free(machines[i].queue);
-		sili_close(machines[i].dev);
-	}
-	return 0;
-}
 
 /* ---- data: [batch][token][head][dim] ---- */
 
@@ -380,8 +354,8 @@ static void run_case(const struct test *in)
 	t_random(bias.v, bias_n, 9, 4);
 	for (size_t i = 0; i < bias_n; i += 5)
 		bias.v[i] = i % 3 ? -INFINITY : bias.v[i];
-	for (size_t m = 0; m < COUNT(machines); m++) {
-		struct sili_device *dev = machines[m].dev;
+	for (size_t m = 0; m < T_MACHINES; m++) {
+		struct sili_device *dev = t_machines[m].dev;
 		struct sili_bo *bo[] = {upload(dev, q.p, q.bytes), upload(dev, k.p, k.bytes),
 					upload(dev, v.p, v.bytes), t_bo(dev, o.bytes, SILI_HBM),
 					upload(dev, bias.v, bias_n * 4)};
@@ -446,14 +420,14 @@ static void run_case(const struct test *in)
 			fail_msg("%s: %d commands, %u parts", name, n, pl.parts);
 		if (!m)
 			expect(&t, &q, &k, &v, &bias, &pl, &o, name);
-		if (sili_run_perf(machines[m].queue, cmd, (uint32_t)n, &perf))
+		if (sili_run_perf(t_machines[m].queue, cmd, (uint32_t)n, &perf))
 			fail_msg("%s: fault %s (tile %ux%u)", name,
-				 x1_fault_name(t_fault(machines[m].queue)), pl.tile_tokens,
+				 x1_fault_name(t_fault(t_machines[m].queue)), pl.tile_tokens,
 				 pl.tile_heads);
 		if (perf_mode)
 			printf("%-64s %s: tile %ux%u, %u stages, %u buffers, %lu cycles, expected "
 			       "%lu, roofline %lu\n",
-			       name, machines[m].spec, pl.tile_tokens, pl.tile_heads, pl.stages,
+			       name, t_machines[m].spec, pl.tile_tokens, pl.tile_heads, pl.stages,
 			       pl.score_buffers, (unsigned long)perf.cycles,
 			       (unsigned long)pl.cycles, (unsigned long)pl.roofline);
 		compare(&t, &o, sili_bo_map(bo[3]), name);
@@ -616,13 +590,13 @@ static void test_errors(void **state)
 	union x1_cmd cmd;
 
 	(void)state;
-	assert_int_equal(sili_attention(machines[0].dev, &good, &cmd, 1, NULL), 1);
-	assert_int_equal(sili_attention(machines[0].dev, &good, &cmd, 0, NULL), -ENOSPC);
-#define BAD(field, value)                                                                      \
-	do {                                                                                   \
-		a = good;                                                                      \
-		a.field = value;                                                               \
-		assert_int_equal(sili_attention(machines[0].dev, &a, &cmd, 1, NULL), -EINVAL); \
+	assert_int_equal(sili_attention(t_machines[0].dev, &good, &cmd, 1, NULL), 1);
+	assert_int_equal(sili_attention(t_machines[0].dev, &good, &cmd, 0, NULL), -ENOSPC);
+#define BAD(field, value)                                                                        \
+	do {                                                                                     \
+		a = good;                                                                        \
+		a.field = value;                                                                 \
+		assert_int_equal(sili_attention(t_machines[0].dev, &a, &cmd, 1, NULL), -EINVAL); \
 	} while (0)
 	assert_int_equal(sili_attention_work_bytes(&good), 0);
 	a = good;
@@ -655,7 +629,7 @@ static void test_errors(void **state)
 	a = good;
 	a.causal = true;
 	a.kv_len = 7; /* the first token sees nothing */
-	assert_int_equal(sili_attention(machines[0].dev, &a, &cmd, 1, NULL), -EINVAL);
+	assert_int_equal(sili_attention(t_machines[0].dev, &a, &cmd, 1, NULL), -EINVAL);
 }
 
 int main(int argc, char **argv)
@@ -667,5 +641,5 @@ int main(int argc, char **argv)
 	};
 
 	perf_mode = argc > 1 && !strcmp(argv[1], "perf");
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, t_machines_open, t_machines_close);
 }

@@ -21,34 +21,8 @@
 
 #define COUNT(x) (sizeof(x) / sizeof((x)[0]))
 
-static struct machine {
-	const char *spec;
-	struct sili_device *dev;
-	struct sili_queue *queue;
-} machines[] = {{.spec = "sim:hbm=512M,mcus=24"}, {.spec = "sim:hbm=512M,mcus=5,hbm_bw=64"}};
-
 static bool perf_mode;
 static uint32_t windows[2]; /* cases with and without, where the plan could choose */
-
-static int setup(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(machines); i++) {
-		machines[i].dev = t_open(machines[i].spec);
-		machines[i].queue = t_queue(machines[i].dev);
-	}
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(machines); i++) {
-		sili_queue_free(machines[i].queue);
-		sili_close(machines[i].dev);
-	}
-	return 0;
-}
 
 /* ---- data ---- */
 
@@ -444,8 +418,8 @@ static void run_case(const struct test *in)
 	c->residual_pixel = res.pixel;
 	c->residual_row = res.row;
 	c->residual_image = res.image;
-	for (size_t m = 0; m < COUNT(machines); m++) {
-		struct sili_device *dev = machines[m].dev;
+	for (size_t m = 0; m < T_MACHINES; m++) {
+		struct sili_device *dev = t_machines[m].dev;
 		struct sili_bo *bo[] = {
 			upload(dev, x.data, x.bytes),
 			upload(dev, wb, sili_format_bytes(c->w_fmt, nw)),
@@ -473,18 +447,19 @@ static void run_case(const struct test *in)
 			n = sili_conv(dev, c, cmds, COUNT(cmds), &pl);
 			if (n < 1 || (uint32_t)n != pl.launches)
 				fail_msg("%s: sili_conv gives %d", name, n);
-			if (sili_run_perf(machines[m].queue, cmds, (uint32_t)n, &perf))
+			if (sili_run_perf(t_machines[m].queue, cmds, (uint32_t)n, &perf))
 				fail_msg("%s: fault %s (box %ux%ux%u, %u filters, chunk %u, split "
 					 "%u)",
-					 name, x1_fault_name(t_fault(machines[m].queue)), pl.tile_n,
-					 pl.tile_h, pl.tile_w, pl.tile_k, pl.chunk, pl.split_k);
+					 name, x1_fault_name(t_fault(t_machines[m].queue)),
+					 pl.tile_n, pl.tile_h, pl.tile_w, pl.tile_k, pl.chunk,
+					 pl.split_k);
 			if (!pl.vector && !by_row(c) && c->r * c->s > 1)
 				windows[pl.window]++;
 			if (perf_mode)
 				printf("%-76s %s prefetch %d: box %ux%ux%u, %u filters, chunk %u, "
 				       "split %u, window %d, %lu cycles, expected %lu, roofline %lu\n",
-				       name, machines[m].spec, pf, pl.tile_n, pl.tile_h, pl.tile_w,
-				       pl.tile_k, pl.chunk, pl.split_k, pl.window,
+				       name, t_machines[m].spec, pf, pl.tile_n, pl.tile_h,
+				       pl.tile_w, pl.tile_k, pl.chunk, pl.split_k, pl.window,
 				       (unsigned long)perf.cycles, (unsigned long)pl.cycles,
 				       (unsigned long)pl.roofline);
 			if (!known)
@@ -494,7 +469,7 @@ static void run_case(const struct test *in)
 				if (got[i] != y.data[i])
 					fail_msg("%s, %s, prefetch %d: byte %zu is %02x, not %02x "
 						 "(box %ux%ux%u, %u filters, chunk %u, split %u)",
-						 name, machines[m].spec, pf, i, got[i], y.data[i],
+						 name, t_machines[m].spec, pf, i, got[i], y.data[i],
 						 pl.tile_n, pl.tile_h, pl.tile_w, pl.tile_k,
 						 pl.chunk, pl.split_k);
 		}
@@ -814,14 +789,14 @@ static void test_conv_errors(void **state)
 	uint32_t oh, ow;
 
 	(void)state;
-	assert_int_equal(sili_conv(machines[0].dev, &good, cmds, 8, NULL), 1);
+	assert_int_equal(sili_conv(t_machines[0].dev, &good, cmds, 8, NULL), 1);
 	assert_int_equal(sili_conv_shape(&good, &oh, &ow), 0);
 	assert_int_equal(oh * 100 + ow, 606);
-#define BAD(field, value)                                                                 \
-	do {                                                                              \
-		c = good;                                                                 \
-		c.field = value;                                                          \
-		assert_int_equal(sili_conv(machines[0].dev, &c, cmds, 8, NULL), -EINVAL); \
+#define BAD(field, value)                                                                   \
+	do {                                                                                \
+		c = good;                                                                   \
+		c.field = value;                                                            \
+		assert_int_equal(sili_conv(t_machines[0].dev, &c, cmds, 8, NULL), -EINVAL); \
 	} while (0)
 	BAD(size, 8);
 	BAD(n, 0);
@@ -851,18 +826,18 @@ static void test_conv_errors(void **state)
 	c = good;
 	c.residual = 4096;
 	c.residual_pixel = 1;
-	assert_int_equal(sili_conv(machines[0].dev, &c, cmds, 8, NULL), -EINVAL);
+	assert_int_equal(sili_conv(t_machines[0].dev, &c, cmds, 8, NULL), -EINVAL);
 	c = good;
 	c.c = c.k = 15;
 	c.x_fmt = c.w_fmt = X1_FMT_E2M1; /* half a byte */
-	assert_int_equal(sili_conv(machines[0].dev, &c, cmds, 8, NULL), -EINVAL);
+	assert_int_equal(sili_conv(t_machines[0].dev, &c, cmds, 8, NULL), -EINVAL);
 	c = good;
 	c.transposed = true;
 	c.stride_h = 4; /* rows without a tap */
-	assert_int_equal(sili_conv(machines[0].dev, &c, cmds, 8, NULL), -EINVAL);
+	assert_int_equal(sili_conv(t_machines[0].dev, &c, cmds, 8, NULL), -EINVAL);
 	c.stride_h = 3;
-	assert_int_equal(sili_conv(machines[0].dev, &c, cmds, 2, NULL), -ENOSPC);
-	assert_int_equal(sili_conv(machines[0].dev, &good, cmds, 0, NULL), -ENOSPC);
+	assert_int_equal(sili_conv(t_machines[0].dev, &c, cmds, 2, NULL), -ENOSPC);
+	assert_int_equal(sili_conv(t_machines[0].dev, &good, cmds, 0, NULL), -ENOSPC);
 }
 
 /* ---- pooling ---- */
@@ -958,22 +933,22 @@ static void run_pool(const struct sili_pool *in, uint32_t apart)
 		sent.y_row = y.row;
 		sent.y_image = y.image;
 	}
-	for (size_t m = 0; m < COUNT(machines); m++) {
-		struct sili_bo *bx = upload(machines[m].dev, x.data, x.bytes);
-		struct sili_bo *by = t_bo(machines[m].dev, y.bytes, SILI_HBM);
+	for (size_t m = 0; m < T_MACHINES; m++) {
+		struct sili_bo *bx = upload(t_machines[m].dev, x.data, x.bytes);
+		struct sili_bo *by = t_bo(t_machines[m].dev, y.bytes, SILI_HBM);
 		uint8_t *got = sili_bo_map(by);
 		union x1_cmd cmd;
 
 		sent.x = sili_bo_dva(bx);
 		sent.y = sili_bo_dva(by);
 		memset(got, 0x5a, y.bytes);
-		if (sili_pool(machines[m].dev, &sent, &cmd, 1) != 1)
+		if (sili_pool(t_machines[m].dev, &sent, &cmd, 1) != 1)
 			fail_msg("%s: refused", name);
-		t_run(machines[m].queue, &cmd, 1, 0);
+		t_run(t_machines[m].queue, &cmd, 1, 0);
 		for (size_t i = 0; i < y.bytes; i++)
 			if (got[i] != y.data[i])
 				fail_msg("%s, %s: byte %zu is %02x, not %02x", name,
-					 machines[m].spec, i, got[i], y.data[i]);
+					 t_machines[m].spec, i, got[i], y.data[i]);
 		sili_bo_free(bx);
 		sili_bo_free(by);
 	}
@@ -1024,12 +999,12 @@ static void test_pool_errors(void **state)
 	struct sili_pool q;
 
 	(void)state;
-	assert_int_equal(sili_pool(machines[0].dev, &good, &cmd, 1), 1);
-#define BAD(field, value)                                                           \
-	do {                                                                        \
-		q = good;                                                           \
-		q.field = value;                                                    \
-		assert_int_equal(sili_pool(machines[0].dev, &q, &cmd, 1), -EINVAL); \
+	assert_int_equal(sili_pool(t_machines[0].dev, &good, &cmd, 1), 1);
+#define BAD(field, value)                                                             \
+	do {                                                                          \
+		q = good;                                                             \
+		q.field = value;                                                      \
+		assert_int_equal(sili_pool(t_machines[0].dev, &q, &cmd, 1), -EINVAL); \
 	} while (0)
 	BAD(size, 8);
 	BAD(op, (enum sili_pool_op)9);
@@ -1050,8 +1025,8 @@ static void test_pool_errors(void **state)
 	q.h = q.w = 4000;
 	q.c = 1;
 	q.r = q.s = 0; /* a window beyond the scratchpad */
-	assert_int_equal(sili_pool(machines[0].dev, &q, &cmd, 1), -E2BIG);
-	assert_int_equal(sili_pool(machines[0].dev, &good, &cmd, 0), -ENOSPC);
+	assert_int_equal(sili_pool(t_machines[0].dev, &q, &cmd, 1), -E2BIG);
+	assert_int_equal(sili_pool(t_machines[0].dev, &good, &cmd, 0), -ENOSPC);
 }
 
 int main(int argc, char **argv)
@@ -1063,5 +1038,5 @@ int main(int argc, char **argv)
 	};
 
 	perf_mode = argc > 1 && !strcmp(argv[1], "perf");
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, t_machines_open, t_machines_close);
 }

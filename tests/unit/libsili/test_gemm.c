@@ -17,35 +17,7 @@
 #include "num/x1_num.h"
 #include "util.h"
 
-static struct machine {
-	const char *spec;
-	struct sili_device *dev;
-	struct sili_queue *queue;
-} machines[] = {{.spec = "sim:hbm=512M,mcus=24"}, {.spec = "sim:hbm=512M,mcus=5,hbm_bw=64"}};
-
-#define NUM_MACHINES (sizeof(machines) / sizeof(machines[0]))
-
 static bool perf_mode;
-
-static int setup(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < NUM_MACHINES; i++) {
-		machines[i].dev = t_open(machines[i].spec);
-		machines[i].queue = t_queue(machines[i].dev);
-	}
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < NUM_MACHINES; i++) {
-		sili_queue_free(machines[i].queue);
-		sili_close(machines[i].dev);
-	}
-	return 0;
-}
 
 /* What is asked for; zero is the default of each field but the sizes. */
 struct test {
@@ -450,8 +422,8 @@ static void run_case(const struct test *t)
 	da = t->c == X1_FMT_FP32 ? values(&a, a_copies) : NULL;
 	db = t->c == X1_FMT_FP32 ? values(&b, copies) : NULL;
 	g = request(t, &a, &b);
-	for (size_t mach = 0; mach < NUM_MACHINES; mach++) {
-		struct sili_device *dev = machines[mach].dev;
+	for (size_t mach = 0; mach < T_MACHINES; mach++) {
+		struct sili_device *dev = t_machines[mach].dev;
 		struct sili_bo *bo[] = {
 			upload(dev, a.elems, a.bytes),
 			upload(dev, b.elems, b.bytes),
@@ -494,17 +466,17 @@ static void run_case(const struct test *t)
 				fail_msg("%s: sili_gemm gives %d", name, ret);
 			if (perf_mode) {
 				assert_int_equal(
-					sili_run_perf(machines[mach].queue, &cmd, 1, &perf), 0);
+					sili_run_perf(t_machines[mach].queue, &cmd, 1, &perf), 0);
 				printf("%-70s %s prefetch %d: %ux%ux%u split %u, %lu cycles, "
 				       "expected %lu, roofline %lu\n",
-				       name, machines[mach].spec, pf, pl.tile_m, pl.tile_n,
+				       name, t_machines[mach].spec, pf, pl.tile_m, pl.tile_n,
 				       pl.tile_k, pl.split_k, (unsigned long)perf.cycles,
 				       (unsigned long)pl.cycles, (unsigned long)pl.roofline);
 			} else {
-				ret = sili_run(machines[mach].queue, &cmd, 1);
+				ret = sili_run(t_machines[mach].queue, &cmd, 1);
 				if (ret)
 					fail_msg("%s: %d, fault %s", name, ret,
-						 x1_fault_name(t_fault(machines[mach].queue)));
+						 x1_fault_name(t_fault(t_machines[mach].queue)));
 			}
 			/* The first run says how K was split; every other has to agree. */
 			if (!mach && pf == SILI_PREFETCH_OFF) {
@@ -563,7 +535,7 @@ static void run_case(const struct test *t)
 				if (c[i] != want[i])
 					fail_msg("%s, %s, prefetch %d: byte %zu is %02x, not %02x "
 						 "(tile %ux%ux%u, split %u of %u)",
-						 name, machines[mach].spec, pf, i, c[i], want[i],
+						 name, t_machines[mach].spec, pf, i, c[i], want[i],
 						 pl.tile_m, pl.tile_n, pl.tile_k, pl.split_k,
 						 pl.split_k_step);
 		}
@@ -767,7 +739,7 @@ static void test_groups(void **state)
 static void test_hostile_table(void **state)
 {
 	static const uint32_t table[] = {0xffffffff, 5, 0x80000000, 9};
-	struct sili_device *dev = machines[0].dev;
+	struct sili_device *dev = t_machines[0].dev;
 	struct sili_bo *a = t_bo(dev, 64 * 64, SILI_HBM), *b = t_bo(dev, 3 * 64 * 64, SILI_HBM);
 	struct sili_bo *c = t_bo(dev, 4096 + 64 * 64 * 4, SILI_HBM);
 	struct sili_bo *tab = upload(dev, table, sizeof(table));
@@ -790,7 +762,7 @@ static void test_hostile_table(void **state)
 	(void)state;
 	memset(p, 0x77, sili_bo_size(c));
 	assert_int_equal(sili_gemm(dev, &g, &cmd, 1, NULL), 1);
-	t_run(machines[0].queue, &cmd, 1, 0);
+	t_run(t_machines[0].queue, &cmd, 1, 0);
 	for (size_t i = 64 * 64 * 4; i < sili_bo_size(c); i++)
 		assert_int_equal(p[i], 0x77);
 	sili_bo_free(a);
@@ -811,11 +783,11 @@ static void test_errors(void **state)
 	struct sili_gemm g;
 
 	(void)state;
-#define BAD(field, value)                                                                 \
-	do {                                                                              \
-		g = good;                                                                 \
-		g.field = value;                                                          \
-		assert_int_equal(sili_gemm(machines[0].dev, &g, &cmd, 1, NULL), -EINVAL); \
+#define BAD(field, value)                                                                   \
+	do {                                                                                \
+		g = good;                                                                   \
+		g.field = value;                                                            \
+		assert_int_equal(sili_gemm(t_machines[0].dev, &g, &cmd, 1, NULL), -EINVAL); \
 	} while (0)
 	BAD(size, 4);
 	BAD(m, 0);
@@ -840,8 +812,8 @@ static void test_errors(void **state)
 	g.sparsity = X1_SPARSE_2_16;
 	g.b_meta = 4096;
 	g.k = 24;
-	assert_int_equal(sili_gemm(machines[0].dev, &g, &cmd, 1, NULL), -EINVAL);
-	assert_int_equal(sili_gemm(machines[0].dev, &good, &cmd, 0, NULL), -ENOSPC);
+	assert_int_equal(sili_gemm(t_machines[0].dev, &g, &cmd, 1, NULL), -EINVAL);
+	assert_int_equal(sili_gemm(t_machines[0].dev, &good, &cmd, 0, NULL), -ENOSPC);
 }
 
 static void test_quantise(void **state)
@@ -929,5 +901,5 @@ int main(int argc, char **argv)
 	};
 
 	perf_mode = argc > 1 && !strcmp(argv[1], "perf");
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, t_machines_open, t_machines_close);
 }

@@ -76,3 +76,26 @@ void t_random(float *dst, size_t n, uint32_t seed, int range)
 		dst[i] = (float)((int)(seed >> 8) % (2 * range + 1) - range);
 	}
 }
+
+struct t_machine t_machines[T_MACHINES] = {{.spec = "sim:hbm=512M,mcus=24"},
+					   {.spec = "sim:hbm=512M,mcus=5,hbm_bw=64"}};
+
+int t_machines_open(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < T_MACHINES; i++) {
+		t_machines[i].dev = t_open(t_machines[i].spec);
+		t_machines[i].queue = t_queue(t_machines[i].dev);
+	}
+	return 0;
+}
+
+int t_machines_close(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < T_MACHINES; i++) {
+		sili_queue_free(t_machines[i].queue);
+		sili_close(t_machines[i].dev);
+	}
+	return 0;
+}
