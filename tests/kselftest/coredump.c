@@ -101,11 +101,13 @@ TEST_F(coredump, firmware)
 /* A queue that hangs is named. */
 TEST_F(coredump, hang)
 {
+	struct drm_siliflow_queue_create q = { .vm = self->c.vm, .timeout_ms = 500 };
 	static char text[1 << 20];
 	char line[128];
 
+	ASSERT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
 	util_cmd_wait(&self->c, 0, 0, 1);
-	ASSERT_EQ(0, util_submit(self->fd, self->c.queue, UTIL_CMDS, 1, 0, self->c.syncobj));
+	ASSERT_EQ(0, util_submit(self->fd, q.queue, UTIL_CMDS, 1, 0, self->c.syncobj));
 	ASSERT_EQ(0, util_syncobj_wait(self->fd, self->c.syncobj, 60000));
 	EXPECT_EQ(-ETIME, util_syncobj_error(self->fd, self->c.syncobj));
 	ASSERT_EQ(0, dump(text, sizeof(text)));

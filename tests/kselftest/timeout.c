@@ -79,18 +79,23 @@ TEST_F(timeout, others_go_on)
 /* A queue that always has jobs, and moves on, is not ended however long it takes. */
 TEST_F(timeout, progress_is_no_hang)
 {
-	struct drm_siliflow_job jobs[16] = {};
 	struct util_ctx *c = &self->c;
-	struct drm_siliflow_submit s = {
-		.queue = c->queue, .num_jobs = ARRAY_SIZE_T(jobs), .job_stride = sizeof(jobs[0]),
-		.jobs = (uintptr_t)jobs };
 	int64_t end = util_deadline(4 * TIMEOUT_MS);
+	uint32_t sync[16];
+	unsigned int n;
 
 	util_cmd_fill(c, 0, 9, 1024);
-	for (unsigned int i = 0; i < ARRAY_SIZE_T(jobs); i++)
-		jobs[i] = (struct drm_siliflow_job){ .addr = UTIL_CMDS, .num_cmds = 1 };
-	while (util_deadline(1) < end)
-		ASSERT_EQ(0, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_SUBMIT, &s));
+	for (n = 0; n < ARRAY_SIZE_T(sync); n++) {
+		ASSERT_EQ(0, util_syncobj(self->fd, &sync[n]));
+		ASSERT_EQ(0, util_submit(self->fd, c->queue, UTIL_CMDS, 1, 0, sync[n]));
+	}
+	/* The oldest makes room for one more: there is never none. */
+	for (; util_deadline(1) < end; n++) {
+		uint32_t oldest = sync[n % ARRAY_SIZE_T(sync)];
+
+		ASSERT_EQ(0, util_syncobj_wait(self->fd, oldest, 60000));
+		ASSERT_EQ(0, util_submit(self->fd, c->queue, UTIL_CMDS, 1, 0, oldest));
+	}
 	EXPECT_EQ(0, util_run(c, 1));
 }
 
