@@ -184,13 +184,9 @@ struct x1_grid {
 	uint64_t budget;          /* cycles, so instructions at most as many; 0 = no limit */
 	uint32_t barrier_arrived; /* atomics, in the executor's hands */
 	uint32_t barrier_phase;
-	void *panel_cache;            /* the executor's per-launch cache, freed by x1_grid_fini() */
 	uint64_t (*clock)(void *arg); /* for RDCLK */
 	void *clock_arg;
 };
-
-int x1_grid_init(struct x1_grid *grid);
-void x1_grid_fini(struct x1_grid *grid);
 
 /*
  * One x1_wg is one MCU's storage; workers keep and reuse them. NULL when out

@@ -34,12 +34,7 @@ uint64_t sim_read64(struct sim *s, uint32_t off)
 
 uint64_t sim_irqs(struct sim *s)
 {
-	uint64_t n;
-
-	pthread_mutex_lock(&s->irq_lock);
-	n = s->irqs;
-	pthread_mutex_unlock(&s->irq_lock);
-	return n;
+	return __atomic_load_n(&s->irqs, __ATOMIC_ACQUIRE);
 }
 
 int sim_irq_wait(struct sim *s, uint64_t seen, int64_t deadline)

@@ -62,10 +62,10 @@ struct sim {
 	pthread_rwlock_t bus_lock;
 	struct sim_region *region;
 	size_t num_regions;
-	/* Interrupts: a count that waiters watch. */
+	/* Interrupts: a count that waiters watch, and the queues that are faulted. Atomic. */
 	pthread_mutex_t irq_lock;
 	pthread_cond_t irq_cv;
-	uint64_t irqs;
+	uint64_t irqs, faulted;
 };
 
 /* Registers; the lock is held. */
@@ -105,7 +105,7 @@ int sim_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq);
 int sim_wait(struct sili_queue *q, uint64_t seq, int64_t deadline);
 int sim_fence_fd(struct sili_queue *q, uint64_t seq);
 int sim_fault(struct sili_queue *q, struct sili_fault *fault);
-/* An interrupt came: signal the descriptors of what has ended. */
-void sim_queues_irq(struct sim *s);
+/* An interrupt came: signal the descriptors of what has ended. The interrupt lock is held. */
+void sim_queues_irq(struct sim *s, unsigned int vector);
 
 #endif /* SILI_SIM_H */

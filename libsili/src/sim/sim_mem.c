@@ -233,12 +233,12 @@ static void host_raise(void *host, unsigned int vector)
 {
 	struct sim *s = host;
 
-	(void)vector;
 	pthread_mutex_lock(&s->irq_lock);
-	s->irqs++;
-	pthread_cond_broadcast(&s->irq_cv);
-	sim_queues_irq(s);
+	sim_queues_irq(s, vector);
+	__atomic_add_fetch(&s->irqs, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&s->irq_lock);
+	/* Not under the lock: who wakes up takes it at once. */
+	pthread_cond_broadcast(&s->irq_cv);
 }
 
 const struct x1_host_ops sim_host_ops = {

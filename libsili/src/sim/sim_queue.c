@@ -12,6 +12,7 @@
 /* Two entries a batch; a fence is written a moment before its entry is given back. */
 #define RING_BATCHES (RING_SLOTS / 2 - 1)
 #define RING_SPAN    (RING_BYTES + X1_PAGE_SIZE)
+#define VECTOR       1 /* fences; events, faults among them, have vector 0 */
 
 static struct sim *sim_of(const struct sili_queue *q)
 {
@@ -74,6 +75,7 @@ static int create(struct sim *s, struct sim_queue *sq, const struct sili_queue_a
 			  .mcu_count = (uint16_t)attr->mcu_count,
 			  .budget_lo = (uint32_t)attr->budget,
 			  .budget_hi = (uint32_t)(attr->budget >> 32),
+			  .vector = VECTOR,
 			  .queue = X1_MBOX_QUEUE_ANY,
 		  }};
 	struct x1_mbox_msg reply;
@@ -115,6 +117,7 @@ int sim_queue_new(struct sili_queue *q, const struct sili_queue_attr *attr)
 	}
 	pthread_mutex_lock(&s->irq_lock);
 	s->queue[sq->hw] = sq;
+	__atomic_and_fetch(&s->faulted, ~(1ull << sq->hw), __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&s->irq_lock);
 	pthread_mutex_unlock(&s->lock);
 	q->priv = sq;
@@ -155,7 +158,6 @@ void sim_queue_free(struct sili_queue *q)
 	pthread_mutex_lock(&s->irq_lock);
 	s->queue[sq->hw] = NULL;
 	signal_waiters(sq, UINT64_MAX);
-	pthread_cond_broadcast(&s->irq_cv);
 	pthread_mutex_unlock(&s->irq_lock);
 	give_ring(s, sq);
 	pthread_mutex_unlock(&s->lock);
@@ -165,12 +167,7 @@ void sim_queue_free(struct sili_queue *q)
 /* Faulted: nothing more will leave the ring. */
 static bool stopped(struct sim *s, const struct sim_queue *sq)
 {
-	bool faulted;
-
-	pthread_mutex_lock(&s->lock);
-	faulted = q_reg(s, sq, X1_Q_STATE) == X1_Q_STATE_FAULTED;
-	pthread_mutex_unlock(&s->lock);
-	return faulted;
+	return __atomic_load_n(&s->faulted, __ATOMIC_ACQUIRE) >> sq->hw & 1;
 }
 
 int sim_wait(struct sili_queue *q, uint64_t seq, int64_t deadline)
@@ -218,14 +215,25 @@ int sim_submit(struct sili_queue *q, uint64_t dva, uint32_t n, uint64_t seq)
 	return 0;
 }
 
-/* The interrupt lock is held; a fault ends everything that was submitted. */
-void sim_queues_irq(struct sim *s)
+void sim_queues_irq(struct sim *s, unsigned int vector)
 {
+	uint64_t events = 0;
+
+	if (!vector) {
+		/* Cleared before the states are looked at, so that none is missed. */
+		events = sim_read64(s, X1_REG_QEVENT_LO);
+		x1_core_bar_write(s->core, X1_REG_QEVENT_LO, events, sizeof(events));
+	}
 	for (uint32_t i = 0; i < X1_NUM_QUEUES; i++) {
 		struct sim_queue *sq = s->queue[i];
 
-		if (sq && sq->waiters)
-			signal_waiters(sq, left(sq));
+		if (!sq)
+			continue;
+		if (events >> i & 1 && q_reg(s, sq, X1_Q_STATE) == X1_Q_STATE_FAULTED)
+			__atomic_or_fetch(&s->faulted, 1ull << i, __ATOMIC_RELEASE);
+		/* A fault ends everything that was submitted. */
+		if (sq->waiters)
+			signal_waiters(sq, stopped(s, sq) ? UINT64_MAX : left(sq));
 	}
 }
 

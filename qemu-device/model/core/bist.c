@@ -106,8 +106,6 @@ uint32_t x1_bist_run(struct x1_core *core, uint32_t mcu)
 	if (!b || mcu >= core->cfg.mcus)
 		return X1_FAULT_NO_MCU;
 	grid.prog = b->prog;
-	if (x1_grid_init(&grid))
-		return X1_FAULT_NO_MCU;
 	x1_mem_set(&b->mem, 0, X1_UNIT_SEQ, NULL);
 	b->mem.mcu = mcu;
 	/* Nobody can ask for attention while the lock is held. */
@@ -115,6 +113,5 @@ uint32_t x1_bist_run(struct x1_core *core, uint32_t mcu)
 	x1_wg_begin(b->wg, &grid, 0, mcu, &b->trace);
 	if (x1_wg_run(b->wg, &b->mem) != X1_WG_DONE)
 		code = x1_wg_fault(b->wg)->code;
-	x1_grid_fini(&grid);
 	return code;
 }

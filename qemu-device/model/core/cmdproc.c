@@ -284,8 +284,6 @@ static struct x1_launch *new_launch(struct x1_queue *q, const struct start *st)
 		if (!l->tc || !take_traces(l->tc, st->total))
 			goto fail;
 	}
-	if (x1_grid_init(&l->grid))
-		goto fail;
 	l->grid.prog = st->prog->code;
 	l->prog = st->prog;
 	return l;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Life cycle of the core: configuration, creation, reset, pause, locking. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* adaptive mutexes */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -57,6 +60,19 @@ void x1_log(struct x1_core *core, int level, const char *fmt, ...)
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
 	core->ops.log(core->host, level, msg);
+}
+
+/* Held for less than a switch of threads takes: spin before sleeping, where there is such a kind. */
+static void lock_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+	pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 }
 
 void x1_cv_init(pthread_cond_t *cv)
@@ -301,7 +317,7 @@ int x1_core_new(struct x1_core **out, const struct x1_core_config *cfg, void *hb
 	core->host = host;
 	core->hbm = hbm;
 	core->want_workers = cfg->threads ? cfg->threads : cpus > 0 ? (unsigned int)cpus : 1;
-	pthread_mutex_init(&core->lock, NULL);
+	lock_init(&core->lock);
 	pthread_mutex_init(&core->map_lock, NULL);
 	x1_cv_init(&core->work_cv);
 	x1_cv_init(&core->park_cv);

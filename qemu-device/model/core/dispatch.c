@@ -114,48 +114,19 @@ struct x1_launch *x1_launch_new(struct x1_core *core)
 	if (!l)
 		return NULL;
 	memset(l, 0, sizeof(*l));
-	atomic_store(&l->refs, 1);
+	l->refs = 1;
 	return l;
-}
-
-static void to_pool(struct x1_core *core, struct x1_launch *l)
-{
-	l->free_next = core->launch_pool;
-	core->launch_pool = l;
 }
 
 void x1_launch_put(struct x1_core *core, struct x1_launch *l)
 {
-	if (atomic_fetch_sub(&l->refs, 1) != 1)
+	if (--l->refs)
 		return;
 	if (l->tc)
 		x1_tcmd_put(core, l->tc);
-	l->tc = NULL;
-	if (l->grid.prog && l->grid.panel_cache) {
-		/* Large: freed without the lock. */
-		l->free_next = core->launch_dead;
-		core->launch_dead = l;
-		return;
-	}
-	if (l->grid.prog)
-		x1_grid_fini(&l->grid);
 	x1_prog_put(l->prog);
-	to_pool(core, l);
-}
-
-/* Lock held, may drop it. */
-static void bury(struct x1_core *core)
-{
-	while (core->launch_dead) {
-		struct x1_launch *l = core->launch_dead;
-
-		core->launch_dead = l->free_next;
-		x1_unlock(core);
-		x1_grid_fini(&l->grid);
-		x1_prog_put(l->prog);
-		x1_lock(core);
-		to_pool(core, l);
-	}
+	l->free_next = core->launch_pool;
+	core->launch_pool = l;
 }
 
 void x1_coop_release(struct x1_core *core, struct x1_launch *l)
@@ -419,7 +390,7 @@ void x1_launch_run(struct x1_worker *w, struct x1_queue *q)
 
 	if (!l)
 		return;
-	atomic_fetch_add(&l->refs, 1);
+	l->refs++;
 	while (w->epoch == core->epoch && q->launch == l && !atomic_load(&l->stop)) {
 		struct x1_trace *trace;
 		enum x1_wg_status status;
@@ -633,7 +604,6 @@ static void *worker_main(void *arg)
 		}
 		w->epoch = core->epoch;
 		x1_mem_ack(&w->mem);
-		bury(core);
 		task = pick(core, &q, &poll);
 		/* Another queue's turn: somebody else is to look at this one. */
 		w->kicked = NULL;
@@ -745,5 +715,4 @@ void x1_workers_stop(struct x1_core *core)
 	if (core->timer_started)
 		pthread_join(core->timer, NULL);
 	core->timer_started = false;
-	bury(core);
 }

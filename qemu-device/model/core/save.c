@@ -16,7 +16,7 @@
 #include "x1_stream.h"
 
 #define MAGIC      X1_TAG('X', '1', 'S', 'V')
-#define VERSION    2u
+#define VERSION    3u
 #define TAG_REGS   X1_TAG('R', 'E', 'G', 'S')
 #define TAG_QUEUE  X1_TAG('Q', 'U', 'E', 'U')
 #define TAG_LAUNCH X1_TAG('L', 'A', 'U', 'N')
@@ -214,7 +214,6 @@ static void tcmd_save(const struct x1_tcmd *tc, struct x1_out *o)
 	x1_put_u32(o, tc->t.late);
 	x1_put(o, &tc->t.read, sizeof(tc->t.read));
 	x1_put(o, &tc->t.write, sizeof(tc->t.write));
-	x1_put(o, &tc->t.perf, sizeof(tc->t.perf));
 	x1_put_u32(o, tc->num_many);
 	for (uint32_t i = 0; i < tc->num_many; i++)
 		x1_trace_save(&tc->many[i], o);
@@ -257,7 +256,6 @@ static struct x1_tcmd *tcmd_load(struct x1_queue *q, struct x1_in *in)
 	tc->t.late = x1_get_bool(in);
 	x1_get(in, &tc->t.read, sizeof(tc->t.read));
 	x1_get(in, &tc->t.write, sizeof(tc->t.write));
-	x1_get(in, &tc->t.perf, sizeof(tc->t.perf));
 	if (tc->vm != q->act.ring_vm && tc->vm != q->act.user_vm)
 		x1_in_bad(in, "VM of a command");
 	if (!extent_ok(&tc->t.read) || !extent_ok(&tc->t.write) ||
@@ -476,10 +474,6 @@ static void launch_load(struct x1_queue *q, struct x1_in *in)
 		l->coop_reserved = (uint32_t)total;
 		core->coop_free -= (uint32_t)total;
 	}
-	if (x1_grid_init(&l->grid)) {
-		x1_in_bad(in, "out of memory");
-		return;
-	}
 	l->grid.prog = l->prog->code;
 	l->grid.barrier_arrived = x1_get_max(in, l->total - 1, "grid barrier");
 	l->grid.barrier_phase = x1_get_u32(in);
@@ -545,10 +539,12 @@ static void queue_words(struct x1_queue *q, struct x1_out *o, struct x1_in *in)
 		x1_put(o, &q->cur, sizeof(q->cur));
 		x1_put(o, &q->fault, sizeof(q->fault));
 		x1_put(o, &q->perf_begin, sizeof(q->perf_begin));
+		x1_put(o, &q->perf, sizeof(q->perf));
 	} else {
 		x1_get(in, &q->cur, sizeof(q->cur));
 		x1_get(in, &q->fault, sizeof(q->fault));
 		x1_get(in, &q->perf_begin, sizeof(q->perf_begin));
+		x1_get(in, &q->perf, sizeof(q->perf));
 	}
 }
 

@@ -215,7 +215,7 @@ void x1_retire_sync(struct x1_worker *w, struct x1_queue *q, struct x1_tcmd *tc,
 	}
 	case X1_CMD_PERF_END:
 		x1_mem_set(&w->mem, tc->vm, X1_UNIT_CMD, NULL);
-		fault = x1_mem_write(&w->mem, tc->addr, &tc->t.perf, sizeof(tc->t.perf), &rec);
+		fault = x1_mem_write(&w->mem, tc->addr, &q->perf, sizeof(q->perf), &rec);
 		x1_mem_flush_dirty(&w->mem);
 		break;
 	case X1_CMD_LAUNCH:
@@ -284,8 +284,8 @@ static void completed(struct x1_worker *w, struct x1_tcmd *tc)
 	struct x1_queue *q = tc->t.owner;
 
 	core->tm_inflight--;
-	core->energy_core_pj += tc->t.perf.energy_core_pj;
-	core->energy_pkg_pj += tc->t.perf.energy_package_pj;
+	core->energy_core_pj += tc->t.core_pj;
+	core->energy_pkg_pj += tc->t.package_pj;
 	if (tc->gen != q->gen) {
 		x1_tcmd_put(core, tc);
 		return;
@@ -305,9 +305,9 @@ static void completed(struct x1_worker *w, struct x1_tcmd *tc)
 		x1_time_perf(core->time, q->id, &q->perf_begin);
 		q->perf_begin_end = tc->t.end;
 	} else if (tc->op == X1_CMD_PERF_END) {
-		x1_time_perf(core->time, q->id, &tc->t.perf);
-		perf_sub(&tc->t.perf, &q->perf_begin);
-		tc->t.perf.cycles = tc->t.end - q->perf_begin_end;
+		x1_time_perf(core->time, q->id, &q->perf);
+		perf_sub(&q->perf, &q->perf_begin);
+		q->perf.cycles = tc->t.end - q->perf_begin_end;
 	}
 	if (q->state != X1_Q_STATE_READY || q->fault_pending) {
 		/* Suspended: it touches no memory now. RESUME goes on here. */

@@ -123,7 +123,7 @@ struct x1_tcmd {
 
 /* A LAUNCH that executes. Freed by its last user: see refs. */
 struct x1_launch {
-	_Atomic uint32_t refs;
+	uint32_t refs;
 	_Atomic uint32_t stop; /* workers leave at the next instruction boundary */
 	struct x1_queue *q;
 	struct x1_prog *prog;
@@ -139,7 +139,6 @@ struct x1_launch {
 	bool round_progress;
 	bool stalled; /* a whole round went by and nothing moved */
 	uint64_t next_poll, backoff;
-	_Atomic uint64_t trace_bytes;
 	struct x1_launch *free_next;
 };
 
@@ -208,7 +207,7 @@ struct x1_queue {
 	bool lapsed;                       /* its expectation expired */
 	uint64_t lapse_progress, lapse_ns; /* workers' time since the last progress */
 	uint32_t in_model;
-	struct x1_perf perf_begin;
+	struct x1_perf perf_begin, perf; /* what PERF_BEGIN found, PERF_END writes */
 	uint64_t perf_begin_end;
 	/* interrupt coalescing */
 	uint32_t coal_count;
@@ -302,7 +301,6 @@ struct x1_core {
 	struct x1_unit_run *unit_pool;
 	unsigned int num_pool;
 	struct x1_launch *launch_pool;
-	struct x1_launch *launch_dead; /* to be finished without the lock */
 	uint32_t coop_free;            /* MCUs that cooperative grids may take */
 
 	/* registers */

@@ -7,19 +7,6 @@
 
 #define LINE 64u /* of the host's cache: rows of accumulators lie in whole ones */
 
-int x1_grid_init(struct x1_grid *grid)
-{
-	grid->barrier_arrived = 0;
-	grid->barrier_phase = 0;
-	grid->panel_cache = NULL;
-	return 0;
-}
-
-void x1_grid_fini(struct x1_grid *grid)
-{
-	(void)grid;
-}
-
 struct x1_wg *x1_wg_new(void)
 {
 	struct x1_wg *wg = calloc(1, sizeof(*wg));

@@ -255,14 +255,14 @@ static void launch_kill(struct x1_time *t, uint32_t queue)
 	launch_over(t, queue);
 }
 
-static void power_account(struct x1_time *t, const struct x1_time_cmd *cmd)
+static void power_account(struct x1_time *t, const struct x1_time_cmd *cmd, uint64_t mcu_cycles)
 {
 	const uint64_t window = t->p.clock_hz / 1000; /* one modelled millisecond */
 	uint64_t span;
 
-	t->window_core_pj += cmd->perf.energy_core_pj;
-	t->window_pkg_pj += cmd->perf.energy_package_pj;
-	t->window_mcu_cycles += cmd->perf.mcu_cycles;
+	t->window_core_pj += cmd->core_pj;
+	t->window_pkg_pj += cmd->package_pj;
+	t->window_mcu_cycles += mcu_cycles;
 	span = cmd->end - t->window_start;
 	if (cmd->end < t->window_start || span < window)
 		return;
@@ -278,13 +278,16 @@ static void power_account(struct x1_time *t, const struct x1_time_cmd *cmd)
 	t->window_core_pj = t->window_pkg_pj = t->window_mcu_cycles = 0;
 }
 
-static void perf_add(struct x1_perf *sum, const struct x1_perf *p)
+/* Add to the sum; the next command counts from zero. */
+static void perf_move(struct x1_perf *restrict sum, struct x1_perf *restrict p)
 {
-	uint64_t *s = (uint64_t *)sum;
-	const uint64_t *a = (const uint64_t *)p;
+	uint64_t *restrict s = (uint64_t *)sum;
+	uint64_t *restrict a = (uint64_t *)p;
 
-	for (size_t i = 0; i < sizeof(*p) / sizeof(*a); i++)
+	for (size_t i = 0; i < sizeof(*p) / sizeof(*a); i++) {
 		s[i] += a[i];
+		a[i] = 0;
+	}
 }
 
 static void trace_cmd(struct x1_time *t, uint32_t queue, const struct x1_time_cmd *cmd)
@@ -312,11 +315,13 @@ static void finish(struct x1_time *t, uint32_t queue, uint64_t end)
 	struct x1_time_cmd *cmd = st->head;
 
 	cmd->end = end;
-	cmd->perf.cycles = end - cmd->start;
-	cmd->perf.late_arrivals = cmd->late;
-	x1_energy_account(&t->energy, &cmd->perf);
-	perf_add(&st->total, &cmd->perf);
-	power_account(t, cmd);
+	st->perf.cycles = end - cmd->start;
+	st->perf.late_arrivals = cmd->late;
+	x1_energy_account(&t->energy, &st->perf);
+	cmd->core_pj = st->perf.energy_core_pj;
+	cmd->package_pj = st->perf.energy_package_pj;
+	power_account(t, cmd, st->perf.mcu_cycles);
+	perf_move(&st->total, &st->perf);
 	trace_cmd(t, queue, cmd);
 	st->now = end;
 	st->started = false;
@@ -353,7 +358,7 @@ static struct x1_replay_env replay_env(struct x1_time *t, struct x1_time_launch 
 {
 	return (struct x1_replay_env){
 		.mem = &t->mem,
-		.perf = &l->cmd->perf,
+		.perf = &t->stream[l->cmd->queue].perf,
 		.vm = l->cmd->vm,
 		.release = launch_release,
 		.reached = launch_reached,
@@ -401,7 +406,7 @@ static void replay_step(struct x1_time *t, struct x1_replay *r)
 
 	if (r->state == X1_REPLAY_DONE) {
 		l->last_end = max64(l->last_end, r->time);
-		l->cmd->perf.mcu_cycles += r->time - r->start;
+		env.perf->mcu_cycles += r->time - r->start;
 		count_mcu(&t->mcu_perf[r->mcu], r);
 		if (x1_tracing(&t->tracer, X1_TL_WG))
 			x1_tracer_put(&t->tracer, x1_tl_event(X1_TL_WG, l->cmd->queue, r->mcu,
@@ -470,7 +475,7 @@ static bool dispatch_one(struct x1_time *t, struct x1_time_launch *l)
 	s->replay.wg = wg;
 	s->replay.mcu = (uint32_t)mcu;
 	x1_replay_begin(&s->replay, &cmd->wg[wg], start);
-	cmd->perf.instructions += cmd->wg[wg].instructions;
+	t->stream[cmd->queue].perf.instructions += cmd->wg[wg].instructions;
 	l->last_dispatch = start;
 	if (++l->next_wg == cmd->num_wgs)
 		t->pending &= ~(1ull << cmd->queue);
@@ -526,8 +531,8 @@ static void launch_start(struct x1_time *t, struct stream *st, uint32_t queue)
 	if (cmd->flags & X1_LAUNCH_OVERLAP && st->overlap_from)
 		ready = max64(cmd->start, st->overlap_from + X1_LAUNCH_CYCLES);
 	cmd->state = NULL;
-	cmd->perf.launches = 1;
-	cmd->perf.work_groups = cmd->num_wgs;
+	st->perf.launches = 1;
+	st->perf.work_groups = cmd->num_wgs;
 	l->t = t;
 	l->cmd = cmd;
 	l->ready = l->last_end = l->last_dispatch = ready;
@@ -558,7 +563,7 @@ static void copy_step(struct x1_time *t, struct stream *st, uint32_t queue)
 	uint32_t len = left < COPY_PIECE ? (uint32_t)left : COPY_PIECE;
 	struct x1_tr_extent ext = piece_of(&cmd->write, st->piece_row, st->piece_off, len);
 	struct x1_mem_time wr = x1_memtime_access(&t->mem, t->now, cmd->vm, &ext, 1, X1_USE_WRITE,
-						  &cmd->perf);
+						  &st->perf);
 	uint64_t free = wr.bandwidth_done;
 	uint64_t latency = wr.latency;
 
@@ -566,7 +571,7 @@ static void copy_step(struct x1_time *t, struct stream *st, uint32_t queue)
 		struct x1_mem_time rd;
 
 		ext = piece_of(&cmd->read, st->piece_row, st->piece_off, len);
-		rd = x1_memtime_access(&t->mem, t->now, cmd->vm, &ext, 1, X1_USE_READ, &cmd->perf);
+		rd = x1_memtime_access(&t->mem, t->now, cmd->vm, &ext, 1, X1_USE_READ, &st->perf);
 		free = max64(free, rd.bandwidth_done);
 		latency += rd.latency;
 	}
@@ -614,7 +619,7 @@ static void cmd_event(struct x1_time *t, uint32_t queue)
 		uint64_t end = t->now;
 
 		if (cmd->flags & X1_FLUSH_L2)
-			end = x1_memtime_flush(&t->mem, t->now, &cmd->perf);
+			end = x1_memtime_flush(&t->mem, t->now, &st->perf);
 		if (cmd->flags & X1_FLUSH_TLB)
 			x1_memtime_flush_tlb(&t->mem);
 		finish(t, queue, end);
@@ -713,7 +718,6 @@ int x1_time_submit(struct x1_time *t, struct x1_time_cmd *cmd)
 		if (!cmd->state)
 			return -ENOMEM;
 	}
-	memset(&cmd->perf, 0, sizeof(cmd->perf));
 	cmd->over_budget = false;
 	cmd->late = cmd->arrival && max64(cmd->arrival, st->now) < t->now;
 	cmd->next = NULL;
@@ -785,6 +789,7 @@ struct x1_time_cmd *x1_time_drop_queue(struct x1_time *t, uint32_t queue)
 	}
 	st->head = st->tail = NULL;
 	st->started = false;
+	memset(&st->perf, 0, sizeof(st->perf));
 	x1_time_unexpect(t, queue);
 	st->now = max64(st->now, t->now);
 	dispatch(t);

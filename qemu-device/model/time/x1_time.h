@@ -56,7 +56,7 @@ struct x1_time_cmd {
 	uint64_t start, end; /* device cycles */
 	bool over_budget;    /* LAUNCH: ended by its budget; end = start + budget */
 	bool late;           /* arrival was before the model's clock and was clamped */
-	struct x1_perf perf; /* this command alone */
+	uint64_t core_pj, package_pj; /* energy of this command */
 
 	/* the model's own */
 	struct x1_time_cmd *next;

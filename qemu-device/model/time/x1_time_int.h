@@ -51,7 +51,8 @@ struct stream {
 	uint64_t expect_at;
 	uint64_t piece_row, piece_off; /* COPY, FILL */
 	uint64_t overlap_from;         /* last dispatch of the previous LAUNCH */
-	struct x1_perf total;
+	struct x1_perf perf;           /* of the command at the head */
+	struct x1_perf total;          /* of those that ended */
 };
 
 struct x1_time {

@@ -356,6 +356,7 @@ static void stream_save(const struct x1_time *t, uint32_t queue, struct x1_out *
 	x1_put_u64(o, st->now);
 	x1_put_u64(o, st->expect_at);
 	x1_put_u64(o, st->overlap_from);
+	x1_put(o, &st->perf, sizeof(st->perf));
 	x1_put(o, &st->total, sizeof(st->total));
 	x1_put_u32(o, st->started);
 	x1_put_u64(o, st->piece_row);
@@ -380,6 +381,7 @@ static void stream_load(struct x1_time *t, uint32_t queue, struct x1_time_cmd *l
 	st->now = x1_get_u64(in);
 	st->expect_at = x1_get_u64(in);
 	st->overlap_from = x1_get_u64(in);
+	x1_get(in, &st->perf, sizeof(st->perf));
 	x1_get(in, &st->total, sizeof(st->total));
 	st->started = x1_get_bool(in);
 	st->piece_row = x1_get_u64(in);

@@ -122,6 +122,30 @@ static void test_fences(void **state)
 	sili_bo_free(bo);
 }
 
+/* A fault later than the descriptor. */
+static void test_fence_fd_of_fault(void **state)
+{
+	struct sili_queue *a = t_queue(dev), *b = t_queue(dev);
+	struct sili_bo *bo = t_bo(dev, 4096, SILI_HBM);
+	union x1_cmd cmds[] = {wait_for(sili_bo_dva(bo), 7), {.plain.hdr.op = X1_CMD_COUNT}};
+	union x1_cmd go = {.sync = {.hdr.op = X1_CMD_FENCE, .addr = sili_bo_dva(bo), .value = 7}};
+	struct sili_fence *f;
+	struct pollfd p;
+
+	(void)state;
+	assert_int_equal(sili_submit(a, cmds, 2, &f), 0);
+	p = (struct pollfd){.fd = sili_fence_fd(f), .events = POLLIN};
+	assert_true(p.fd >= 0);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	t_run(b, &go, 1, 0);
+	assert_int_equal(poll(&p, 1, 60000), 1);
+	assert_int_equal(sili_fence_wait(f, -1), -EIO);
+	sili_fence_free(f);
+	sili_queue_free(a);
+	sili_queue_free(b);
+	sili_bo_free(bo);
+}
+
 /* A queue that waits for ever is freed; its fence says so. */
 static void test_free_pending(void **state)
 {
@@ -296,7 +320,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many),           cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_fences),         cmocka_unit_test(test_free_pending),
+		cmocka_unit_test(test_fences),         cmocka_unit_test(test_fence_fd_of_fault),
+		cmocka_unit_test(test_free_pending),
 		cmocka_unit_test(test_faults),         cmocka_unit_test(test_runaway),
 		cmocka_unit_test(test_builder_errors), cmocka_unit_test(test_user_queue),
 	};

@@ -94,7 +94,6 @@ void t_mcu_free(struct t_mcu *t)
 	x1_program_free(t->prog);
 	x1_trace_free(&t->trace);
 	x1_wg_free(t->wg);
-	x1_grid_fini(&t->grid);
 	free(t->mem);
 	free(t);
 }
@@ -106,9 +105,7 @@ void t_begin(struct t_mcu *t)
 	t->num_insns = t->num_descs = 0;
 	t->quiesces = t->stop_at = 0;
 	memset(t->desc, 0, sizeof(t->desc));
-	x1_grid_fini(&t->grid);
 	t->grid = (struct x1_grid){.size = {1, 1, 1}, .total = 1, .vm = T_VM, .trace = true};
-	assert_int_equal(x1_grid_init(&t->grid), 0);
 }
 
 struct x1_insn *t_insn(struct t_mcu *t, struct x1_insn insn)
