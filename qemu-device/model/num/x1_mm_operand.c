@@ -132,10 +132,12 @@ static uint32_t cell_bytes(enum x1_format fmt)
 }
 
 /* A MATRIX operand's FP32 value: TF32 drops its low bits. */
-static void mask_tf32(float *v, size_t n)
+static void decode_tf32(const uint8_t *restrict src, uint32_t *restrict dst, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		v[i] = x1_bits_f32(x1_f32_bits(v[i]) & ~0x1fffu);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&dst[i], src + 4 * i, 4);
+		dst[i] &= ~0x1fffu;
+	}
 }
 
 static void int4_to_bytes(const uint8_t *restrict src, int8_t *restrict dst, size_t n)
@@ -155,10 +157,10 @@ static void decode(enum x1_format fmt, const uint8_t *src, size_t first, void *d
 		memcpy(dst, src + first, n);
 	} else if (fmt == X1_FMT_INT4) {
 		int4_to_bytes(src + first / 2, dst, n);
+	} else if (fmt == X1_FMT_TF32) {
+		decode_tf32(src + 4 * first, dst, n);
 	} else {
 		x1_unpack_f32(fmt, src, first, dst, n);
-		if (fmt == X1_FMT_TF32)
-			mask_tf32(dst, n);
 	}
 }
 
