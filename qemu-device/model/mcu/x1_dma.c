@@ -4,6 +4,7 @@
  * of up to five dimensions; dimension 0 is a row, moved as a whole where it is
  * contiguous, element by element where it is dilated.
  */
+#include <math.h>
 #include <string.h>
 
 #include "x1_wg_int.h"
@@ -202,8 +203,20 @@ static void row_range(const struct dma *d, uint32_t *lo, uint32_t *hi)
 struct window {
 	uint64_t dva, len;
 	uint8_t *ptr;
-	int64_t step; /* to the next row */
+	int64_t step;   /* to the next row */
+	uint64_t reach; /* what to translate at once: all that the transfer spans, if it is not far */
 };
+
+/* Roughly: a longer window costs a look at each page, a shorter one another translation. */
+static uint64_t reach(const struct dma *d)
+{
+	double span = (double)d->count[0] * fabs((double)d->dil[0]) * d->mbits / 8;
+
+	/* Gathered rows lie anywhere. */
+	for (uint32_t k = d->ctrl & X1_DMA_CTRL_GATHER ? 2 : 1; k < d->ndim; k++)
+		span += (double)(d->count[k] - 1) * fabs((double)d->mstride[k] * (double)d->dil[k]);
+	return span < (double)X1_HUGE_SIZE ? (uint64_t)span : X1_HUGE_SIZE;
+}
 
 #define ROWS_AHEAD  8   /* that the host is told of: strided rows defeat its own prefetch */
 #define AHEAD_BYTES 512 /* of each */
@@ -223,6 +236,7 @@ static bool move(struct x1_wg *wg, struct x1_mem *mem, const struct x1_issue *is
 {
 	struct x1_fault_rec rec = {0};
 	uint32_t unit = write ? X1_UNIT_STORE : X1_UNIT_LOAD;
+	uint64_t want = len > w->reach ? len : w->reach, huge = X1_HUGE_SIZE - dva % X1_HUGE_SIZE;
 	int ret;
 
 	if (w->ptr && dva >= w->dva && dva - w->dva < w->len && len <= w->len - (dva - w->dva)) {
@@ -237,7 +251,7 @@ static bool move(struct x1_wg *wg, struct x1_mem *mem, const struct x1_issue *is
 		}
 		return true;
 	}
-	w->ptr = x1_mem_span(mem, dva, X1_HUGE_SIZE - dva % X1_HUGE_SIZE,
+	w->ptr = x1_mem_span(mem, dva, want < huge ? want : huge,
 			     write ? X1_ACCESS_WRITE : X1_ACCESS_READ, &w->len, &rec);
 	w->dva = dva;
 	if (w->ptr && len <= w->len)
@@ -403,6 +417,7 @@ bool x1_dma_run(struct x1_wg *wg, struct x1_mem *mem, struct x1_issue *is)
 		return true;
 	unpack_fields(is, &d);
 	w.step = d.dil[0] == 1 ? d.mstride[1] * d.dil[1] : 0;
+	w.reach = reach(&d);
 	if (is_plain(&d))
 		return run_plain(wg, mem, is, &d, &w);
 	do {
