@@ -360,7 +360,7 @@ struct sili_gemm_plan {
 	uint64_t cycles;       /* expected */
 	uint64_t roofline;     /* cycles of the stated roofline, without the launch */
 	uint32_t split_k;      /* partial sums P0, P1, ... are added from left to right */
-	uint32_t split_k_step; /* k of each but the last */
+	uint32_t split_k_step; /* k of each but the last, which has the rest */
 };
 
 /*

@@ -264,8 +264,8 @@ static void report(struct sili_conv_plan *out, const struct sili_info *info,
 	out->work_groups = pl->grid;
 	out->cycles += pl->cycles + X1_LAUNCH_CYCLES;
 	out->roofline += gemm_roofline(info, pl);
-	out->split_k = pl->splits;
-	out->split_k_step = pl->k_split;
+	out->split_k = pl->parts.splits * pl->parts.fold;
+	out->split_k_step = pl->parts.k;
 }
 
 /* One launch: all of y, or a phase of it whose first pixel is at these bytes. */

@@ -9,11 +9,16 @@ static struct x1_desc block_desc(const struct sili_block *b)
 {
 	struct x1_desc d = {0};
 
-	sili_desc_set(&d, X1_DMA_CTRL, X1_DMA_CTRL_NDIM(2) | X1_DMA_CTRL_ESIZE(0));
+	sili_desc_set(&d, X1_DMA_CTRL, X1_DMA_CTRL_NDIM(b->planes ? 3 : 2) | X1_DMA_CTRL_ESIZE(0));
 	sili_put(&d, X1_DMA_COUNT0, b->bytes);
 	sili_put(&d, X1_DMA_COUNT0 + 1, b->rows);
 	sili_put(&d, X1_DMA_MSTRIDE1, b->mem_stride);
 	sili_put(&d, X1_DMA_LSTRIDE1, b->local_stride);
+	if (b->planes) {
+		sili_desc_set(&d, X1_DMA_COUNT0 + 2, b->planes);
+		sili_put(&d, X1_DMA_MSTRIDE1 + 1, b->mem_plane);
+		sili_put(&d, X1_DMA_LSTRIDE1 + 1, b->local_plane);
+	}
 	return d;
 }
 

@@ -32,9 +32,11 @@ static inline void sili_put(struct x1_desc *d, uint32_t field, struct sili_val v
 		sili_desc_set(d, field, v.v);
 }
 
-/* rows of `bytes` each, strides in bytes; LOAD and PREFETCH. */
+/* rows of `bytes` each, strides in bytes; LOAD and PREFETCH. Or planes of them, if not 0. */
 struct sili_block {
 	struct sili_val bytes, rows, mem_stride, local_stride;
+	uint32_t planes;
+	struct sili_val mem_plane, local_plane;
 };
 
 void sili_emit_load(struct sili_prog *p, uint8_t rd, uint8_t ra, const struct sili_block *b);

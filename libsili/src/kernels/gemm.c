@@ -256,7 +256,7 @@ int gemm_make(struct sili_device *dev, const struct gemm_plan *plan, const struc
 static int workspace(struct sili_device *dev, const struct gemm_plan *pl, uint64_t c, uint64_t *ws,
 		     uint64_t *count)
 {
-	uint64_t tiles = pl->units / pl->splits, counters = sili_align(tiles * 8, 4096);
+	uint64_t tiles = pl->units / pl->parts.splits, counters = sili_align(tiles * 8, 4096);
 	uint64_t bytes = counters + pl->units * pl->tm * pl->tn * 4;
 	struct sili_key key = {
 		.word = {UINT64_MAX - 1, c, bytes, counters, atomic_load(&dev->dead_queues)}};
@@ -300,7 +300,7 @@ int gemm_launch(struct sili_device *dev, const struct sili_kernel *k, const stru
 	uint64_t args;
 	int ret;
 
-	if (pl->splits > 1) {
+	if (pl->parts.splits > 1) {
 		ret = workspace(dev, pl, g->c, &words[ARG_WS], &words[ARG_COUNT]);
 		if (ret)
 			return ret;
@@ -352,8 +352,8 @@ SILI_EXPORT int sili_gemm(struct sili_device *dev, const struct sili_gemm *gemm,
 			.work_groups = pl->grid,
 			.cycles = pl->cycles + X1_LAUNCH_CYCLES,
 			.roofline = gemm_roofline(&dev->info, pl),
-			.split_k = pl->splits,
-			.split_k_step = pl->k_split,
+			.split_k = pl->parts.splits * pl->parts.fold,
+			.split_k_step = pl->parts.k,
 		};
 	return 1;
 }

@@ -38,7 +38,6 @@ struct gemm_operand {
 	uint64_t stride, scale_stride, meta_stride;
 	uint64_t batch, scale_batch, meta_batch;
 	/* of the plan */
-	uint32_t tile;                    /* rows of a tile */
 	uint64_t off, s_off, meta_off;    /* in a stage */
 	uint64_t pitch, s_pitch, m_pitch; /* row strides in a stage */
 };
@@ -71,6 +70,15 @@ struct gemm_box {
 	uint64_t halo_at; /* two windows */
 };
 
+/*
+ * K in parts, whose sums are added from left to right: those of `splits`
+ * work-groups, the last of which has what the others leave; or `fold` equal ones
+ * that a work-group multiplies at once, rows of A and of B for each of them.
+ */
+struct gemm_parts {
+	uint32_t splits, fold, k;
+};
+
 struct gemm_plan {
 	struct sili_gemm g; /* defaults filled in */
 	struct gemm_operand a, b;
@@ -82,7 +90,7 @@ struct gemm_plan {
 	/* chosen */
 	uint32_t tm, tn, ramp, stages;
 	uint32_t kc, first, last; /* chunks of K; the first and the last ones at most */
-	uint32_t splits, k_split;
+	struct gemm_parts parts;
 	uint32_t tiles_m, tiles_n, grid;
 	uint64_t units;      /* tiles of all batches and splits; groups: at most */
 	uint32_t strip;      /* columns of the epilogue's step */
@@ -99,6 +107,12 @@ struct gemm_plan {
 static inline uint32_t gemm_stored(enum x1_sparsity s, uint32_t k)
 {
 	return s ? sili_sparse_k(s, k) : k;
+}
+
+/* Bytes of a row of sums: all products of parts of K by each other. */
+static inline uint64_t gemm_acc_pitch(const struct gemm_plan *p)
+{
+	return (uint64_t)p->tn * p->parts.fold * 4;
 }
 
 /* Bytes of a pixel, and of a pixel's window of a tile that is held as a whole. */

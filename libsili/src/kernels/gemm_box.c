@@ -93,17 +93,22 @@ void gemm_box_halo(struct sili_prog *p, const struct gemm_plan *pl)
  * R_K's run and place in it: R_CC elements from its start, R_KC of them; R_B
  * the weights there, R_CY and R_CX the input pixel of y's (0, 0).
  */
-static void emit_tap(struct sili_prog *p, const struct gemm_plan *pl)
+static void emit_tap(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc)
 {
 	const struct gemm_box *b = &pl->box;
 	enum x1_format w = pl->b.fmt;
 	uint64_t filter_row = (uint64_t)b->filter_s * b->channels;
 	uint64_t first = b->y.w_first * filter_row + (uint64_t)b->x.w_first * b->channels;
 
-	alui(p, X1_OP_REMU, R_CC, R_K, b->run_padded);
-	sili_prog_li(p, R_KC, b->run);
-	sili_prog_alu(p, X1_OP_SUB, R_KC, R_KC, R_CC);
-	sili_prog_alu(p, X1_OP_MIN, R_KC, R_KC, R_KC_NEXT);
+	if (b->run_padded == kc)
+		sili_prog_li(p, R_CC, 0);
+	else
+		alui(p, X1_OP_REMU, R_CC, R_K, b->run_padded);
+	sili_prog_li(p, R_KC, b->run % kc ? b->run : kc);
+	if (b->run % kc) {
+		sili_prog_alu(p, X1_OP_SUB, R_KC, R_KC, R_CC);
+		alui(p, X1_OP_MIN, R_KC, R_KC, kc);
+	}
 	emit_bytes(p, w, R_B, R_CC);
 	sili_prog_alu(p, X1_OP_ADD, R_B, R_B, R_PB);
 	alui(p, X1_OP_ADD, R_B, R_B, (int64_t)sili_fmt_bytes(w, first));
@@ -124,11 +129,11 @@ static void emit_tap(struct sili_prog *p, const struct gemm_plan *pl)
 	sili_prog_alu(p, X1_OP_ADD, R_CY, R_CY, R_T1);
 }
 
-void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl)
+void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc)
 {
 	const struct gemm_box *b = &pl->box;
 
-	emit_tap(p, pl);
+	emit_tap(p, pl, kc);
 	if (!b->window) {
 		struct x1_desc d = box_desc(0, b->x.x_stride, b->y.x_stride, b->x_image);
 

@@ -24,6 +24,8 @@
  */
 #include "gemm_code.h"
 
+#define MOST_SLICES 8u /* of what is fetched ahead */
+
 /* rd = ra / of, rounded up */
 static void emit_div_up(struct sili_prog *p, uint8_t rd, uint8_t ra, int64_t of)
 {
@@ -31,31 +33,34 @@ static void emit_div_up(struct sili_prog *p, uint8_t rd, uint8_t ra, int64_t of)
 	alui(p, X1_OP_DIVU, rd, rd, of);
 }
 
-/* rd = min(limit - ra, most) */
-static void emit_left(struct sili_prog *p, uint8_t rd, int64_t limit, uint8_t ra, int64_t most)
+/* rd = min(of - ra, tile), where ra is a multiple of tile */
+static void emit_left(struct sili_prog *p, uint8_t rd, uint32_t of, uint8_t ra, uint32_t tile)
 {
-	sili_prog_li(p, rd, limit);
+	sili_prog_li(p, rd, of % tile ? of : tile);
+	if (!(of % tile) || of < tile)
+		return;
 	sili_prog_alu(p, X1_OP_SUB, rd, rd, ra);
-	alui(p, X1_OP_MIN, rd, rd, most);
+	alui(p, X1_OP_MIN, rd, rd, tile);
 }
 
-/* rd = elements that sparse B stores for ra logical ones */
-static void emit_stored(struct sili_prog *p, const struct gemm_operand *op, uint8_t rd, uint8_t ra)
+/* rd = ra + off, or ra itself where that is the same */
+static uint8_t emit_at(struct sili_prog *p, uint8_t rd, uint8_t ra, uint64_t off)
 {
-	mov(p, rd, ra);
-	if (op->sparsity) {
-		alui(p, X1_OP_MUL, rd, rd, sili_sparse_k(op->sparsity, 16));
-		alui(p, X1_OP_SHR, rd, rd, 4);
-	}
-}
-
-/* Index of the scale of k0 in a row, as bytes. */
-static int64_t scale_bytes(enum x1_scale_mode mode, uint32_t k)
-{
-	return mode ? (int64_t)sili_scale_row_bytes(mode, k) : 0;
+	if (!off)
+		return ra;
+	alui(p, X1_OP_ADD, rd, ra, (int64_t)off);
+	return rd;
 }
 
 /* ---- chunks ---- */
+
+/* Bytes from an element to that kc later; kc is a multiple of k_step. */
+static uint64_t step_bytes(const struct gemm_operand *op, uint32_t kc)
+{
+	uint32_t stored = gemm_stored(op->sparsity, kc);
+
+	return op->trans ? stored * op->stride : sili_fmt_bytes(op->fmt, stored);
+}
 
 static void load(struct sili_prog *p, uint8_t to, uint8_t from, struct sili_val bytes,
 		 struct sili_val rows, uint64_t stride, uint64_t pitch)
@@ -67,109 +72,121 @@ static void load(struct sili_prog *p, uint8_t to, uint8_t from, struct sili_val 
 					    .local_stride = sili_imm((int64_t)pitch)});
 }
 
-/* R_T1 = bytes of a row of scales, or of indices, for R_KC. */
-static void emit_scale_bytes(struct sili_prog *p, enum x1_scale_mode mode)
+/*
+ * Rows of an operand. Those of the parts of a fold are `part` bytes apart in
+ * memory, and follow each other here.
+ */
+static struct sili_block lines_of(struct sili_prog *p, const struct gemm_plan *pl, uint64_t bytes,
+				  uint8_t rows, uint64_t stride, uint64_t pitch, uint64_t part)
 {
-	emit_div_up(p, R_T1, R_KC, mode == X1_SCALE_NV16 ? 16 : mode == X1_SCALE_MX32 ? 32 : 128);
-	if (mode <= X1_SCALE_F32_128X128)
-		alui(p, X1_OP_SHL, R_T1, R_T1, 2);
+	struct sili_block b = {
+		.bytes = sili_imm((int64_t)bytes),
+		.rows = sili_reg(rows),
+		.mem_stride = sili_imm((int64_t)stride),
+		.local_stride = sili_imm((int64_t)pitch),
+	};
+
+	if (pl->parts.fold > 1) {
+		alui(p, X1_OP_MUL, R_TMP1, rows, (int64_t)pitch);
+		b.planes = pl->parts.fold;
+		b.mem_plane = sili_imm((int64_t)part);
+		b.local_plane = sili_reg(R_TMP1);
+	}
+	return b;
 }
 
-static void emit_meta_bytes(struct sili_prog *p, enum x1_sparsity sparsity)
+/* Scales and indices of kc elements of k of an operand's rows. */
+static void emit_scales(struct sili_prog *p, const struct gemm_plan *pl,
+			const struct gemm_operand *op, uint8_t from, uint8_t rows, uint32_t kc)
 {
-	/* Whole bytes: the last chunk's row ends in the middle of one at most. */
-	alui(p, X1_OP_MUL, R_T1, R_KC, (int64_t)sili_sparse_meta_bytes(sparsity, 64));
-	alui(p, X1_OP_ADD, R_T1, R_T1, 63);
-	alui(p, X1_OP_SHR, R_T1, R_T1, 6);
-}
-
-static void emit_scales(struct sili_prog *p, const struct gemm_operand *op, uint8_t from,
-			uint8_t rows)
-{
-	uint8_t lines = rows;
+	struct sili_block b;
 
 	if (!op->scale)
 		return;
-	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)op->s_off);
 	if (op->scale == X1_SCALE_F32_128X128) {
 		emit_div_up(p, R_TMP0, rows, 128);
-		lines = R_TMP0;
+		rows = R_TMP0;
 	}
-	emit_scale_bytes(p, op->scale);
-	load(p, R_ADDR, from, sili_reg(R_T1), sili_reg(lines), op->scale_stride, op->s_pitch);
+	b = lines_of(p, pl, sili_scale_row_bytes(op->scale, kc), rows, op->scale_stride,
+		     op->s_pitch, sili_scale_row_bytes(op->scale, pl->parts.k));
+	sili_emit_load(p, emit_at(p, R_ADDR, R_STAGE, op->s_off), from, &b);
 }
 
-static void emit_meta(struct sili_prog *p, const struct gemm_operand *op, uint8_t from,
-		      uint8_t rows)
+static void emit_meta(struct sili_prog *p, const struct gemm_plan *pl,
+		      const struct gemm_operand *op, uint8_t from, uint8_t rows, uint32_t kc)
 {
+	struct sili_block b;
+
 	if (!op->sparsity)
 		return;
-	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)op->meta_off);
-	emit_meta_bytes(p, op->sparsity);
-	load(p, R_ADDR, from, sili_reg(R_T1), sili_reg(rows), op->meta_stride, op->m_pitch);
+	b = lines_of(p, pl, sili_sparse_meta_bytes(op->sparsity, kc), rows, op->meta_stride,
+		     op->m_pitch, sili_sparse_meta_bytes(op->sparsity, pl->parts.k));
+	sili_emit_load(p, emit_at(p, R_ADDR, R_STAGE, op->meta_off), from, &b);
 }
 
-/* Load the chunk at R_K into the stage at R_STAGE: FREE to FULL. */
-static void emit_chunk(struct sili_prog *p, const struct gemm_plan *pl)
+static void emit_elements(struct sili_prog *p, const struct gemm_plan *pl,
+			  const struct gemm_operand *op, uint8_t from, uint8_t rows, uint32_t kc,
+			  uint8_t wait, uint8_t sig)
+{
+	uint32_t stored = gemm_stored(op->sparsity, kc);
+	uint8_t to = emit_at(p, R_ADDR, R_STAGE, op->off);
+	struct sili_block b = {
+		.rows = sili_imm(stored),
+		.mem_stride = sili_imm((int64_t)op->stride),
+		.local_stride = sili_imm((int64_t)op->pitch),
+	};
+
+	if (op->trans)
+		b.bytes = sili_reg(bytes_of(p, op->fmt, R_T1, rows));
+	else
+		b = lines_of(p, pl, sili_fmt_bytes(op->fmt, stored), rows, op->stride, op->pitch,
+			     step_bytes(op, pl->parts.k));
+	sili_prog_sems(p, wait, 0, sig, 0);
+	sili_emit_load(p, to, from, &b);
+}
+
+/* Load kc elements of k into the stage at R_STAGE: FREE to FULL; A first, then B. */
+static void emit_chunk_a(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc)
+{
+	emit_elements(p, pl, &pl->a, R_PA, R_ROWS, kc, X1_SEM(SEM_FREE), 0);
+	emit_scales(p, pl, &pl->a, R_PSA, R_ROWS, kc);
+}
+
+static void emit_chunk_b(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc)
+{
+	emit_scales(p, pl, &pl->b, R_PSB, R_COLS, kc);
+	emit_meta(p, pl, &pl->b, R_PM, R_COLS, kc);
+	emit_elements(p, pl, &pl->b, R_PB, R_COLS, kc, 0, X1_SEM(SEM_FULL));
+}
+
+static void emit_chunk(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc)
 {
 	if (pl->is_box) {
-		gemm_box_chunk(p, pl);
+		gemm_box_chunk(p, pl, kc);
 		return;
 	}
-	sili_prog_alu(p, X1_OP_SUB, R_KC, R_K_END, R_K);
-	sili_prog_alu(p, X1_OP_MIN, R_KC, R_KC, R_KC_NEXT);
-	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->a.off);
-	emit_stored(p, &pl->a, R_T0, R_KC);
-	emit_bytes(p, pl->a.fmt, R_T1, pl->a.trans ? R_ROWS : R_T0);
-	sili_prog_sems(p, X1_SEM(SEM_FREE), 0, 0, 0);
-	load(p, R_ADDR, R_PA, sili_reg(R_T1), sili_reg(pl->a.trans ? R_T0 : R_ROWS), pl->a.stride,
-	     pl->a.pitch);
-	emit_scales(p, &pl->a, R_PSA, R_ROWS);
-	emit_scales(p, &pl->b, R_PSB, R_COLS);
-	emit_meta(p, &pl->b, R_PM, R_COLS);
-	alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->b.off);
-	emit_stored(p, &pl->b, R_T0, R_KC);
-	emit_bytes(p, pl->b.fmt, R_T1, pl->b.trans ? R_COLS : R_T0);
-	sili_prog_sems(p, 0, 0, X1_SEM(SEM_FULL), 0);
-	load(p, R_ADDR, R_PB, sili_reg(R_T1), sili_reg(pl->b.trans ? R_T0 : R_COLS), pl->b.stride,
-	     pl->b.pitch);
+	emit_chunk_a(p, pl, kc);
+	emit_chunk_b(p, pl, kc);
 }
 
-/* Operand addresses on by R_KC, which is a multiple of k_step. */
-static void emit_step(struct sili_prog *p, const struct gemm_plan *pl,
-		      const struct gemm_operand *op, uint8_t elems, uint8_t scales)
+/* On to the next chunk: addresses by kc. */
+static void emit_advance(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc)
 {
-	emit_stored(p, op, R_T1, R_KC);
-	if (op->trans) {
-		muladd(p, elems, R_T1, op->stride);
-	} else {
-		emit_bytes(p, op->fmt, R_T1, R_T1);
-		sili_prog_alu(p, X1_OP_ADD, elems, elems, R_T1);
-	}
-	if (op->scale) {
-		alui(p, X1_OP_MUL, R_T1, R_KC, scale_bytes(op->scale, pl->k_step));
-		alui(p, X1_OP_DIVU, R_T1, R_T1, pl->k_step);
-		sili_prog_alu(p, X1_OP_ADD, scales, scales, R_T1);
-	}
-	if (op->sparsity) {
-		alui(p, X1_OP_MUL, R_T1, R_KC, (int64_t)sili_sparse_meta_bytes(op->sparsity, 64));
-		alui(p, X1_OP_SHR, R_T1, R_T1, 6);
-		sili_prog_alu(p, X1_OP_ADD, R_PM, R_PM, R_T1);
-	}
-}
+	const struct gemm_operand *a = &pl->a, *b = &pl->b;
 
-/* On to the next chunk and stage. */
-static void emit_advance(struct sili_prog *p, const struct gemm_plan *pl)
-{
 	if (pl->is_box) {
 		/* A run's last chunk may be shorter than its share of k. */
-		sili_prog_alu(p, X1_OP_ADD, R_K, R_K, R_KC_NEXT);
-	} else {
-		emit_step(p, pl, &pl->a, R_PA, R_PSA);
-		emit_step(p, pl, &pl->b, R_PB, R_PSB);
-		sili_prog_alu(p, X1_OP_ADD, R_K, R_K, R_KC);
+		alui(p, X1_OP_ADD, R_K, R_K, kc);
+		return;
 	}
-	sili_prog_li(p, R_SUMS, 1);
+	alui(p, X1_OP_ADD, R_PA, R_PA, (int64_t)step_bytes(a, kc));
+	alui(p, X1_OP_ADD, R_PB, R_PB, (int64_t)step_bytes(b, kc));
+	if (a->scale)
+		alui(p, X1_OP_ADD, R_PSA, R_PSA, (int64_t)sili_scale_row_bytes(a->scale, kc));
+	if (b->scale)
+		alui(p, X1_OP_ADD, R_PSB, R_PSB, (int64_t)sili_scale_row_bytes(b->scale, kc));
+	if (b->sparsity)
+		alui(p, X1_OP_ADD, R_PM, R_PM, (int64_t)sili_sparse_meta_bytes(b->sparsity, kc));
 }
 
 static void emit_next_stage(struct sili_prog *p, const struct gemm_plan *pl)
@@ -180,26 +197,42 @@ static void emit_next_stage(struct sili_prog *p, const struct gemm_plan *pl)
 
 /* ---- product ---- */
 
-/* B, its scales and indices at R_B, R_SB, R_META: a strip of the stage, or all. */
-static void emit_mm(struct sili_prog *p, const struct gemm_plan *pl, uint8_t cols, uint8_t acc)
+/* The register with the place of A: a stage begins with its elements, if it has no scales. */
+static uint8_t place_of_a(const struct gemm_plan *pl)
+{
+	return pl->is_box || pl->a.off ? R_ADDR : R_STAGE;
+}
+
+/*
+ * B, its scales and indices at R_B, R_SB, R_META: a strip of the stage, or all.
+ * The first product of a tile starts its sums.
+ */
+static void emit_mm(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool first,
+		    uint8_t cols, uint8_t acc)
 {
 	const struct gemm_operand *a = &pl->a, *b = &pl->b;
+	bool fold = pl->parts.fold > 1;
 	struct x1_desc d = {0};
 
-	sili_desc_reg(&d, X1_MM_M, R_ROWS);
-	sili_desc_reg(&d, X1_MM_N, cols);
-	sili_desc_reg(&d, X1_MM_K, R_KC);
-	sili_desc_reg(&d, X1_MM_K0, R_K);
+	sili_desc_reg(&d, X1_MM_M, fold ? R_FOLD_M : R_ROWS);
+	sili_desc_reg(&d, X1_MM_N, fold ? R_FOLD_N : cols);
+	if (pl->is_box) {
+		sili_desc_reg(&d, X1_MM_K, R_KC);
+		sili_desc_reg(&d, X1_MM_K0, R_K);
+	} else {
+		/* Chunks begin with a block of scales: which one it is does not matter. */
+		sili_desc_set(&d, X1_MM_K, kc);
+	}
 	sili_desc_set(&d, X1_MM_FMT,
 		      X1_MM_FMT(a->fmt, b->fmt) | (a->trans ? X1_MM_FMT_TRANS_A : 0) |
 			      (b->trans ? X1_MM_FMT_TRANS_B : 0));
-	sili_desc_reg(&d, X1_MM_ACCUMULATE, R_SUMS);
+	sili_desc_set(&d, X1_MM_ACCUMULATE, !first);
 	if (pl->is_box)
 		gemm_box_rows(pl, &d);
 	else
 		sili_desc_set(&d, X1_MM_A_STRIDE, (int64_t)a->pitch);
 	sili_desc_set(&d, X1_MM_B_STRIDE, (int64_t)b->pitch);
-	sili_desc_set(&d, X1_MM_ACC_STRIDE, pl->tn * 4);
+	sili_desc_set(&d, X1_MM_ACC_STRIDE, (int64_t)gemm_acc_pitch(pl));
 	sili_desc_set(&d, X1_MM_SCALE, X1_MM_SCALE(a->scale, b->scale, b->sparsity));
 	if (a->scale) {
 		sili_desc_reg(&d, X1_MM_SA_ADDR, R_SA);
@@ -213,7 +246,7 @@ static void emit_mm(struct sili_prog *p, const struct gemm_plan *pl, uint8_t col
 		sili_desc_reg(&d, X1_MM_META_ADDR, R_META);
 		sili_desc_set(&d, X1_MM_META_STRIDE, (int64_t)b->m_pitch);
 	}
-	sili_prog_engine(p, X1_OP_MM, acc, R_ADDR, R_B, &d);
+	sili_prog_engine(p, X1_OP_MM, acc, place_of_a(pl), R_B, &d);
 }
 
 static void emit_operands(struct sili_prog *p, const struct gemm_plan *pl)
@@ -221,7 +254,7 @@ static void emit_operands(struct sili_prog *p, const struct gemm_plan *pl)
 	if (pl->is_box)
 		gemm_box_operand(p, pl);
 	else
-		alui(p, X1_OP_ADD, R_ADDR, R_STAGE, (int64_t)pl->a.off);
+		emit_at(p, R_ADDR, R_STAGE, pl->a.off);
 	alui(p, X1_OP_ADD, R_B, R_STAGE, (int64_t)pl->b.off);
 	if (pl->a.scale)
 		alui(p, X1_OP_ADD, R_SA, R_STAGE, (int64_t)pl->a.s_off);
@@ -232,11 +265,11 @@ static void emit_operands(struct sili_prog *p, const struct gemm_plan *pl)
 }
 
 /* The whole tile over one chunk. */
-static void emit_whole(struct sili_prog *p, const struct gemm_plan *pl, bool first)
+static void emit_whole(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool first)
 {
 	emit_operands(p, pl);
 	sili_prog_sems(p, X1_SEM(SEM_FULL), first ? X1_SEM(SEM_SLOT) : 0, X1_SEM(SEM_FREE), 0);
-	emit_mm(p, pl, R_COLS, R_ACC);
+	emit_mm(p, pl, kc, first, R_COLS, R_ACC);
 }
 
 /* ---- epilogue ---- */
@@ -358,8 +391,8 @@ static uint32_t epilogue_steps(struct sili_prog *p, const struct gemm_plan *pl, 
 		.rows = sili_reg(R_ROWS),
 		.cols = sili_reg(R_STRIP_COLS),
 		.s0_fmt = pl->ints ? X1_FMT_INT32 : X1_FMT_FP32,
-		.dst_stride = sili_imm(pl->tn * 4),
-		.s0_stride = sili_imm(pl->tn * 4),
+		.dst_stride = sili_imm((int64_t)gemm_acc_pitch(pl)),
+		.s0_stride = sili_imm((int64_t)gemm_acc_pitch(pl)),
 	};
 	uint32_t n = 0;
 
@@ -422,7 +455,7 @@ static void emit_out(struct sili_prog *p, const struct gemm_plan *pl, enum x1_fo
 				.elems = sili_reg(R_STRIP_COLS),
 				.rows = sili_reg(R_ROWS),
 				.mem_stride = sili_imm((int64_t)stride),
-				.local_stride = sili_imm(pl->tn * 4),
+				.local_stride = sili_imm((int64_t)gemm_acc_pitch(pl)),
 				.lfmt = lfmt,
 				.mfmt = mfmt,
 			});
@@ -451,18 +484,64 @@ static void emit_finish(struct sili_prog *p, const struct gemm_plan *pl, uint8_t
 	emit_out(p, pl, !n && pl->ints ? X1_FMT_INT32 : X1_FMT_FP32, pl->g.c_fmt, pl->g.c_stride);
 }
 
+/* Adds sums of a tile to others. */
+static struct sili_vec adder(const struct gemm_plan *pl)
+{
+	enum x1_format sum = pl->ints ? X1_FMT_INT32 : X1_FMT_FP32;
+	struct sili_val pitch = sili_imm((int64_t)gemm_acc_pitch(pl));
+
+	return (struct sili_vec){
+		.op = X1_VEC_ADD,
+		.rows = sili_reg(R_ROWS),
+		.cols = sili_reg(R_COLS),
+		.dst_fmt = sum,
+		.s0_fmt = sum,
+		.s1_fmt = sum,
+		.dst_stride = pitch,
+		.s0_stride = pitch,
+		.s1_stride = pitch,
+	};
+}
+
+/*
+ * What the epilogue waits for when VECTOR has added parts: nothing, being
+ * VECTOR's own next steps, or, where there are none, the last addition.
+ */
+static uint8_t added(const struct gemm_plan *pl)
+{
+	return pl->vec ? 0 : X1_SEM(SEM_READY);
+}
+
+/* The sums of the parts of a fold lie on the diagonal. */
+static void emit_fold(struct sili_prog *p, const struct gemm_plan *pl)
+{
+	struct sili_vec v = adder(pl);
+
+	alui(p, X1_OP_MUL, R_T1, R_ROWS, (int64_t)gemm_acc_pitch(pl));
+	muladd(p, R_T1, R_COLS, 4);
+	mov(p, R_TMP0, R_ACC);
+	for (uint32_t f = 1; f < pl->parts.fold; f++) {
+		sili_prog_alu(p, X1_OP_ADD, R_TMP0, R_TMP0, R_T1);
+		sili_prog_sems(p, f == 1 ? X1_SEM(SEM_SUM) : 0, 0,
+			       f + 1 == pl->parts.fold ? added(pl) : 0, 0);
+		sili_emit_vec(p, R_ACC, R_ACC, R_TMP0, &v);
+	}
+}
+
 /* ---- strips of the last chunk ---- */
 
-static void emit_strip(struct sili_prog *p, const struct gemm_plan *pl, bool first, bool last,
-		       bool slot)
+static void emit_strip(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool first,
+		       bool last, bool only)
 {
 	const struct gemm_operand *b = &pl->b;
 
 	alui(p, X1_OP_MIN, R_STRIP_COLS, R_COLS_LEFT, pl->strip);
-	sili_prog_sems(p, first ? X1_SEM(SEM_FULL) : 0, first && slot ? X1_SEM(SEM_SLOT) : 0,
+	sili_prog_sems(p, first ? X1_SEM(SEM_FULL) : 0, first && only ? X1_SEM(SEM_SLOT) : 0,
 		       X1_SEM(SEM_SUM), last ? X1_SEM(SEM_FREE) : 0);
-	emit_mm(p, pl, R_STRIP_COLS, R_STRIP_ACC);
-	emit_finish(p, pl, X1_SEM(SEM_SUM), last);
+	emit_mm(p, pl, kc, only, R_STRIP_COLS, R_STRIP_ACC);
+	if (pl->parts.fold > 1)
+		emit_fold(p, pl);
+	emit_finish(p, pl, pl->parts.fold > 1 ? added(pl) : X1_SEM(SEM_SUM), last);
 	if (last)
 		return;
 	alui(p, X1_OP_SUB, R_COLS_LEFT, R_COLS_LEFT, pl->strip);
@@ -483,8 +562,8 @@ static void emit_strip(struct sili_prog *p, const struct gemm_plan *pl, bool fir
 		alui(p, X1_OP_ADD, R_META, R_META, (int64_t)(pl->strip * b->m_pitch));
 }
 
-/* slot: the tile has no chunk before this one, which waits for accumulators. */
-static void emit_strips(struct sili_prog *p, const struct gemm_plan *pl, bool slot)
+/* only: the tile has no chunk before this one, which waits for accumulators. */
+static void emit_strips(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool only)
 {
 	uint32_t one = sili_prog_label(p), done = sili_prog_label(p);
 	bool never = pl->tn <= pl->strip;
@@ -499,21 +578,21 @@ static void emit_strips(struct sili_prog *p, const struct gemm_plan *pl, bool sl
 		alui(p, X1_OP_DIVU, R_T1, R_T1, pl->strip);
 		alui(p, X1_OP_SUB, R_T1, R_T1, 1);
 		sili_prog_branch(p, X1_OP_BEQ, R_T1, 0, one);
-		emit_strip(p, pl, true, false, slot);
+		emit_strip(p, pl, kc, true, false, only);
 		/* emit_strip() leaves R_COLS_LEFT > 0: the strips between first and last. */
 		alui(p, X1_OP_ADD, R_T1, R_COLS_LEFT, pl->strip - 1);
 		alui(p, X1_OP_DIVU, R_T1, R_T1, pl->strip);
 		alui(p, X1_OP_SUB, R_T1, R_T1, 1);
 		sili_prog_loop(p, R_T1);
-		emit_strip(p, pl, false, false, false);
+		emit_strip(p, pl, kc, false, false, only);
 		sili_prog_loop_end(p);
-		emit_strip(p, pl, false, true, false);
+		emit_strip(p, pl, kc, false, true, only);
 		sili_prog_branch(p, X1_OP_JMP, 0, 0, done);
 		sili_prog_place(p, one);
 	} else {
 		sili_prog_place(p, one);
 	}
-	emit_strip(p, pl, true, true, slot);
+	emit_strip(p, pl, kc, true, true, only);
 	sili_prog_place(p, done);
 }
 
@@ -525,37 +604,27 @@ static uint64_t part_bytes(const struct gemm_plan *pl)
 }
 
 /* Sums to the workspace, and count; the last part adds all. */
-static void emit_part(struct sili_prog *p, const struct gemm_plan *pl, bool slot)
+static void emit_part(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool only)
 {
 	enum x1_format sum = pl->ints ? X1_FMT_INT32 : X1_FMT_FP32;
-	uint64_t tiles = pl->units / pl->splits;
+	uint64_t tiles = pl->units / pl->parts.splits;
 	uint32_t reduce = sili_prog_label(p), done = sili_prog_label(p);
-	struct sili_vec v = {
-		.op = X1_VEC_ADD,
-		.rows = sili_reg(R_ROWS),
-		.cols = sili_reg(R_COLS),
-		.dst_fmt = sum,
-		.s0_fmt = sum,
-		.s1_fmt = sum,
-		.dst_stride = sili_imm(pl->tn * 4),
-		.s0_stride = sili_imm(pl->tn * 4),
-		.s1_stride = sili_imm(pl->tn * 4),
-	};
+	struct sili_vec v = adder(pl);
 
 	emit_operands(p, pl);
 	mov(p, R_STRIP_ACC, R_ACC);
 	mov(p, R_STRIP_COLS, R_COLS);
 	sili_prog_li(p, R_COL, 0);
-	sili_prog_sems(p, X1_SEM(SEM_FULL), slot ? X1_SEM(SEM_SLOT) : 0, X1_SEM(SEM_SUM),
+	sili_prog_sems(p, X1_SEM(SEM_FULL), only ? X1_SEM(SEM_SLOT) : 0, X1_SEM(SEM_SUM),
 		       X1_SEM(SEM_FREE));
-	emit_mm(p, pl, R_COLS, R_ACC);
+	emit_mm(p, pl, kc, only, R_COLS, R_ACC);
 	/* R_TMP0: the tile's part 0; R_TMP1: its counter. */
 	alui(p, X1_OP_REMU, R_T1, R_UNIT, (int64_t)tiles);
 	mov(p, R_TMP0, arg(ARG_WS));
 	muladd(p, R_TMP0, R_T1, part_bytes(pl));
 	alui(p, X1_OP_SHL, R_TMP1, R_T1, 3);
 	sili_prog_alu(p, X1_OP_ADD, R_TMP1, R_TMP1, arg(ARG_COUNT));
-	sili_prog_li(p, R_T1, pl->splits - 1);
+	sili_prog_li(p, R_T1, pl->parts.splits - 1);
 	sili_prog_branch(p, X1_OP_BEQ, R_PART, R_T1, reduce);
 
 	mov(p, R_STRIP_C, R_TMP0);
@@ -572,23 +641,23 @@ static void emit_part(struct sili_prog *p, const struct gemm_plan *pl, bool slot
 	/* Ready for the next time. */
 	sili_prog_emit(p, (struct x1_insn){.op = X1_OP_STM, .rd = 0, .ra = R_TMP1, .rb = 3});
 	alui(p, X1_OP_SHL, R_T1, R_COLS, 2);
-	for (uint32_t s = 0; s + 1 < pl->splits; s++) {
+	for (uint32_t s = 0; s + 1 < pl->parts.splits; s++) {
 		sili_prog_li(p, R_ADDR, (int64_t)(pl->part_at + s * part_bytes(pl)));
 		sili_prog_sems(p, 0, 0, X1_SEM(SEM_PART), 0);
 		load(p, R_ADDR, R_TMP0, sili_reg(R_T1), sili_reg(R_ROWS), pl->tn * 4, pl->tn * 4);
 		alui(p, X1_OP_ADD, R_TMP0, R_TMP0, (int64_t)(tiles * part_bytes(pl)));
 	}
 	sili_prog_li(p, R_ADDR, (int64_t)pl->part_at);
-	for (uint32_t s = 1; s + 1 < pl->splits; s++) {
+	for (uint32_t s = 1; s + 1 < pl->parts.splits; s++) {
 		sili_prog_li(p, R_T1, (int64_t)(pl->part_at + s * part_bytes(pl)));
 		sili_prog_sems(p, X1_SEM(SEM_PART), s == 1 ? X1_SEM(SEM_PART) : 0, 0, 0);
 		sili_emit_vec(p, R_ADDR, R_ADDR, R_T1, &v);
 	}
-	sili_prog_sems(p, X1_SEM(SEM_SUM), pl->splits == 2 ? X1_SEM(SEM_PART) : 0, X1_SEM(SEM_SUM),
+	sili_prog_sems(p, X1_SEM(SEM_SUM), pl->parts.splits == 2 ? X1_SEM(SEM_PART) : 0, added(pl),
 		       0);
 	sili_emit_vec(p, R_ACC, R_ADDR, R_ACC, &v);
 	mov(p, R_STRIP_C, R_PC);
-	emit_finish(p, pl, X1_SEM(SEM_SUM), true);
+	emit_finish(p, pl, added(pl), true);
 	sili_prog_place(p, done);
 }
 
@@ -629,130 +698,162 @@ static void emit_group(struct sili_prog *p, const struct gemm_plan *pl, uint32_t
 	sili_prog_place(p, found);
 }
 
-/* R_MT and R_NT from the tile's number in R_T0. */
-static void emit_tile_of(struct sili_prog *p, const struct gemm_plan *pl)
+/* R_MT and R_NT from the tile's number. */
+static void emit_tile_of(struct sili_prog *p, const struct gemm_plan *pl, uint8_t tile)
 {
 	bool fixed = !pl->g.group;
 
 	if (pl->m_fast && fixed) {
-		alui(p, X1_OP_REMU, R_MT, R_T0, pl->tiles_m);
-		alui(p, X1_OP_DIVU, R_NT, R_T0, pl->tiles_m);
+		alui(p, X1_OP_REMU, R_MT, tile, pl->tiles_m);
+		alui(p, X1_OP_DIVU, R_NT, tile, pl->tiles_m);
 	} else if (pl->m_fast) {
-		sili_prog_alu(p, X1_OP_REMU, R_MT, R_T0, R_TILES_M);
-		sili_prog_alu(p, X1_OP_DIVU, R_NT, R_T0, R_TILES_M);
+		sili_prog_alu(p, X1_OP_REMU, R_MT, tile, R_TILES_M);
+		sili_prog_alu(p, X1_OP_DIVU, R_NT, tile, R_TILES_M);
 	} else {
-		alui(p, X1_OP_REMU, R_NT, R_T0, pl->tiles_n);
-		alui(p, X1_OP_DIVU, R_MT, R_T0, pl->tiles_n);
+		alui(p, X1_OP_REMU, R_NT, tile, pl->tiles_n);
+		alui(p, X1_OP_DIVU, R_MT, tile, pl->tiles_n);
 	}
 }
 
-/* Address of row `at` of an operand, its scales and indices, at k = R_K. */
+/* rd = base + ra * factor + the batch's */
+static void emit_place(struct sili_prog *p, uint8_t rd, enum gemm_arg base, uint8_t ra,
+		       uint64_t factor, uint64_t batch)
+{
+	alui(p, X1_OP_MUL, rd, ra, (int64_t)factor);
+	sili_prog_alu(p, X1_OP_ADD, rd, rd, arg(base));
+	muladd(p, rd, R_BATCH, batch);
+}
+
+/* Address of row `at` of an operand, its scales and indices, at the part's first k. */
 static void emit_address(struct sili_prog *p, const struct gemm_plan *pl,
 			 const struct gemm_operand *op, enum gemm_arg base, enum gemm_arg s_base,
 			 uint8_t elems, uint8_t scales, uint8_t at)
 {
-	mov(p, elems, arg(base));
+	bool part = pl->parts.splits > 1;
+
 	if (op->trans) {
-		emit_bytes(p, op->fmt, R_T1, at);
-		sili_prog_alu(p, X1_OP_ADD, elems, elems, R_T1);
+		emit_bytes(p, op->fmt, elems, at);
+		sili_prog_alu(p, X1_OP_ADD, elems, elems, arg(base));
+		muladd(p, elems, R_BATCH, op->batch);
 	} else {
-		muladd(p, elems, at, op->stride);
+		emit_place(p, elems, base, at, op->stride, op->batch);
 	}
-	muladd(p, elems, R_BATCH, op->batch);
+	if (part)
+		muladd(p, elems, R_PART, step_bytes(op, pl->parts.k));
 	if (op->scale) {
-		mov(p, scales, arg(s_base));
 		if (op->scale == X1_SCALE_F32_128X128) {
 			alui(p, X1_OP_SHR, R_T1, at, 7);
-			muladd(p, scales, R_T1, op->scale_stride);
-		} else {
-			muladd(p, scales, at, op->scale_stride);
+			at = R_T1;
 		}
-		muladd(p, scales, R_BATCH, op->scale_batch);
-	}
-	if (op->sparsity) {
-		mov(p, R_PM, arg(ARG_META));
-		muladd(p, R_PM, at, op->meta_stride);
-		muladd(p, R_PM, R_BATCH, op->meta_batch);
-	}
-	if (pl->splits > 1) {
-		mov(p, R_KC, R_K);
-		emit_step(p, pl, op, elems, scales);
+		emit_place(p, scales, s_base, at, op->scale_stride, op->scale_batch);
+		if (part)
+			muladd(p, scales, R_PART, sili_scale_row_bytes(op->scale, pl->parts.k));
 	}
 }
 
-/* Where the unit is: tile, rows and columns, addresses, chunks. */
-static void emit_unit(struct sili_prog *p, const struct gemm_plan *pl, uint32_t end)
+/* Where the unit is: rows of C and of A. */
+static void emit_unit_a(struct sili_prog *p, const struct gemm_plan *pl, uint32_t end)
 {
 	const struct sili_gemm *g = &pl->g;
 	uint64_t tiles = (uint64_t)pl->tiles_m * pl->tiles_n;
+	uint8_t tile = R_UNIT;
 
-	sili_prog_li(p, R_ROW0, 0);
 	if (g->group) {
 		emit_group(p, pl, end);
-	} else {
-		mov(p, R_T0, R_UNIT);
-		if (pl->splits > 1) {
-			alui(p, X1_OP_DIVU, R_PART, R_UNIT, (int64_t)(tiles * g->batch));
-			alui(p, X1_OP_REMU, R_T0, R_UNIT, (int64_t)(tiles * g->batch));
-		}
-		if (g->batch > 1) {
-			alui(p, X1_OP_DIVU, R_BATCH, R_T0, (int64_t)tiles);
-			alui(p, X1_OP_REMU, R_T0, R_T0, (int64_t)tiles);
-		}
-		sili_prog_li(p, R_ROWS, g->m);
+		tile = R_T0;
 	}
-	emit_tile_of(p, pl);
-	alui(p, X1_OP_MUL, R_N0, R_NT, pl->tn);
-	emit_left(p, R_COLS, g->n, R_N0, pl->tn);
+	if (pl->parts.splits > 1) {
+		alui(p, X1_OP_DIVU, R_PART, tile, (int64_t)(tiles * g->batch));
+		alui(p, X1_OP_REMU, R_T0, tile, (int64_t)(tiles * g->batch));
+		tile = R_T0;
+	}
+	if (!g->group && g->batch > 1) {
+		alui(p, X1_OP_DIVU, R_BATCH, tile, (int64_t)tiles);
+		alui(p, X1_OP_REMU, R_T0, tile, (int64_t)tiles);
+		tile = R_T0;
+	}
+	emit_tile_of(p, pl, tile);
 	if (pl->is_box) {
 		gemm_box_unit(p, pl);
-	} else {
+		sili_prog_li(p, R_K, 0);
+		if (pl->parts.splits > 1)
+			alui(p, X1_OP_MUL, R_K, R_PART, pl->parts.k);
+		/* Chunks add the rest: pixels are coordinates, taps follow from R_K. */
+		mov(p, R_PA, arg(ARG_A));
+		muladd(p, R_PA, R_BATCH, pl->a.batch);
+		return;
+	}
+	if (g->group) {
 		alui(p, X1_OP_MUL, R_M0, R_MT, pl->tm);
 		sili_prog_alu(p, X1_OP_SUB, R_ROWS, R_ROWS, R_M0);
 		alui(p, X1_OP_MIN, R_ROWS, R_ROWS, pl->tm);
 		sili_prog_alu(p, X1_OP_ADD, R_ROW0, R_ROW0, R_M0);
-	}
-
-	sili_prog_li(p, R_K, 0);
-	sili_prog_li(p, R_K_END, g->k);
-	if (pl->splits > 1) {
-		alui(p, X1_OP_MUL, R_K, R_PART, pl->k_split);
-		alui(p, X1_OP_ADD, R_T0, R_K, pl->k_split);
-		sili_prog_alu(p, X1_OP_MIN, R_K_END, R_K_END, R_T0);
-	}
-	mov(p, R_PC, arg(ARG_C));
-	if (pl->is_box) {
-		/* Chunks add the rest: pixels are coordinates, taps follow from R_K. */
-		mov(p, R_PA, arg(ARG_A));
-		muladd(p, R_PA, R_BATCH, pl->a.batch);
-		mov(p, R_PB, arg(ARG_B));
-		muladd(p, R_PB, R_N0, pl->b.stride);
-		muladd(p, R_PB, R_BATCH, pl->b.batch);
 	} else {
-		emit_address(p, pl, &pl->a, ARG_A, ARG_SA, R_PA, R_PSA, R_ROW0);
-		emit_address(p, pl, &pl->b, ARG_B, ARG_SB, R_PB, R_PSB, R_N0);
-		muladd(p, R_PC, R_ROW0, g->c_stride);
+		alui(p, X1_OP_MUL, R_ROW0, R_MT, pl->tm);
+		emit_left(p, R_ROWS, g->m, R_ROW0, pl->tm);
 	}
-	muladd(p, R_PC, R_BATCH, g->c_batch);
-	emit_bytes(p, g->c_fmt, R_T1, R_N0);
-	sili_prog_alu(p, X1_OP_ADD, R_PC, R_PC, R_T1);
-	sili_prog_li(p, R_SUMS, 0);
+	emit_address(p, pl, &pl->a, ARG_A, ARG_SA, R_PA, R_PSA, R_ROW0);
 }
 
-/* This work-group's share of what the next kernel reads. */
+/* Columns of C, rows of B. */
+static void emit_unit_b(struct sili_prog *p, const struct gemm_plan *pl)
+{
+	const struct gemm_operand *b = &pl->b;
+
+	alui(p, X1_OP_MUL, R_N0, R_NT, pl->tn);
+	emit_left(p, R_COLS, pl->g.n, R_N0, pl->tn);
+	if (pl->is_box) {
+		emit_place(p, R_PB, ARG_B, R_N0, b->stride, b->batch);
+		return;
+	}
+	emit_address(p, pl, b, ARG_B, ARG_SB, R_PB, R_PSB, R_N0);
+	if (b->sparsity) {
+		emit_place(p, R_PM, ARG_META, R_N0, b->meta_stride, b->meta_batch);
+		if (pl->parts.splits > 1)
+			muladd(p, R_PM, R_PART, sili_sparse_meta_bytes(b->sparsity, pl->parts.k));
+	}
+}
+
+/* What LOAD does not wait for: rows and columns of MATRIX, where C is. */
+static void emit_unit_c(struct sili_prog *p, const struct gemm_plan *pl)
+{
+	const struct sili_gemm *g = &pl->g;
+
+	if (pl->parts.fold > 1) {
+		alui(p, X1_OP_MUL, R_FOLD_M, R_ROWS, pl->parts.fold);
+		alui(p, X1_OP_MUL, R_FOLD_N, R_COLS, pl->parts.fold);
+	}
+	emit_bytes(p, g->c_fmt, R_PC, R_N0);
+	sili_prog_alu(p, X1_OP_ADD, R_PC, R_PC, arg(ARG_C));
+	if (!pl->is_box)
+		muladd(p, R_PC, R_ROW0, g->c_stride);
+	muladd(p, R_PC, R_BATCH, g->c_batch);
+}
+
+/* Does a work-group come back for another unit? */
+static bool many_units(const struct gemm_plan *pl)
+{
+	return pl->g.group || pl->units > pl->grid;
+}
+
+/* This work-group's share of bytes [from, to) of what the next kernel reads. */
 static void emit_hint(struct sili_prog *p, const struct gemm_plan *pl, enum gemm_arg base,
-		      uint64_t bytes)
+		      uint64_t from, uint64_t to)
 {
 	uint32_t past = sili_prog_label(p);
-	uint64_t share = sili_align(sili_div_up(bytes, pl->grid), 4096);
+	/* Where K is split, the last parts: others would come before those' operands. */
+	uint32_t fetchers = pl->grid / pl->parts.splits;
+	uint64_t share = sili_align(sili_div_up(to - from, fetchers), 4096);
 
 	if (share > X1_PREFETCH_MAX_BYTES)
 		share = X1_PREFETCH_MAX_BYTES;
-	alui(p, X1_OP_MUL, R_T0, R_WG, (int64_t)share);
-	sili_prog_li(p, R_T1, (int64_t)bytes);
+	alui(p, X1_OP_SUB, R_T0, R_WG, pl->grid - fetchers);
+	alui(p, X1_OP_MUL, R_T0, R_T0, (int64_t)share);
+	sili_prog_li(p, R_T1, (int64_t)(to - from));
 	sili_prog_branch(p, X1_OP_BGEU, R_T0, R_T1, past);
 	sili_prog_alu(p, X1_OP_SUB, R_T1, R_T1, R_T0);
 	alui(p, X1_OP_MIN, R_T1, R_T1, (int64_t)share);
+	alui(p, X1_OP_ADD, R_T0, R_T0, (int64_t)from);
 	sili_prog_alu(p, X1_OP_ADD, R_T0, R_T0, arg(base));
 	sili_emit_prefetch(p, R_T0,
 			   &(struct sili_block){.bytes = sili_reg(R_T1),
@@ -762,52 +863,80 @@ static void emit_hint(struct sili_prog *p, const struct gemm_plan *pl, enum gemm
 	sili_prog_place(p, past);
 }
 
-static void emit_hints(struct sili_prog *p, const struct gemm_plan *pl)
+/* The i-th of n slices. */
+static void emit_hints(struct sili_prog *p, const struct gemm_plan *pl, uint32_t i, uint32_t n)
 {
 	const struct sili_gemm *g = &pl->g;
 
-	for (uint32_t i = 0; i < 2; i++)
-		if (g->ahead[i].bytes && g->prefetch != SILI_PREFETCH_OFF)
-			emit_hint(p, pl, (enum gemm_arg)(ARG_AHEAD0 + i), gemm_ahead(pl, i));
+	for (uint32_t a = 0; a < 2; a++) {
+		uint64_t bytes = gemm_ahead(pl, a), slice = sili_align(sili_div_up(bytes, n), 4096);
+		uint64_t from = i * slice, to = sili_min64(bytes, from + slice);
+
+		if (from < to && g->prefetch != SILI_PREFETCH_OFF)
+			emit_hint(p, pl, (enum gemm_arg)(ARG_AHEAD0 + a), from, to);
+	}
 }
 
 /*
- * With the first tile: behind its last LOAD, where L2 has time, or in its
- * middle (ahead_early). A work-group of a grouped GEMM may have no tile.
+ * With the first tile: behind its last LOAD, where L2 has time, or in slices
+ * between its chunks (ahead_early), which do not wait behind all of it then.
+ * A work-group of a grouped GEMM may have no tile.
  */
-static void emit_hints_once(struct sili_prog *p, const struct gemm_plan *pl)
+static void emit_hints_once(struct sili_prog *p, const struct gemm_plan *pl, uint32_t i, uint32_t n)
 {
 	uint32_t past = sili_prog_label(p);
 
 	if (pl->g.group || (!pl->g.ahead[0].bytes && !pl->g.ahead[1].bytes))
 		return;
-	sili_prog_branch(p, X1_OP_BNE, R_UNIT, R_WG, past);
-	emit_hints(p, pl);
+	if (many_units(pl))
+		sili_prog_branch(p, X1_OP_BNE, R_UNIT, R_WG, past);
+	emit_hints(p, pl, i, n);
 	sili_prog_place(p, past);
 }
 
-static void emit_tail(struct sili_prog *p, const struct gemm_plan *pl, bool slot)
+/* The other stages are free as well, once the first LOAD has been issued. */
+static void emit_stages_once(struct sili_prog *p, const struct gemm_plan *pl)
 {
-	if (edge_of_tile(pl))
-		emit_edge(p, pl);
-	emit_chunk(p, pl);
-	if (!pl->ahead_early)
-		emit_hints_once(p, pl);
-	if (pl->splits > 1)
-		emit_part(p, pl, slot);
-	else
-		emit_strips(p, pl, slot);
-	emit_next_stage(p, pl);
+	uint32_t past = sili_prog_label(p);
+
+	if (pl->stages == 1)
+		return;
+	if (many_units(pl))
+		sili_prog_branch(p, X1_OP_BNE, R_UNIT, R_WG, past);
+	sili_emit_tokens(p, SEM_FREE, pl->stages - 1);
+	sili_prog_place(p, past);
 }
 
-/* All of a chunk that is not the last; the next one has `next`. */
-static void emit_middle(struct sili_prog *p, const struct gemm_plan *pl, bool first, uint32_t next)
+/*
+ * A tile's first chunk. MATRIX waits for it, so its LOADs go out as soon as
+ * their addresses are known; the rest of what a unit needs follows.
+ */
+static void emit_first_chunk(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc,
+			     bool edge)
 {
-	emit_chunk(p, pl);
-	emit_whole(p, pl, first);
-	emit_advance(p, pl);
+	if (!pl->is_box)
+		emit_chunk_a(p, pl, kc);
+	emit_unit_b(p, pl);
+	if (edge)
+		emit_edge(p, pl);
+	if (pl->is_box)
+		gemm_box_chunk(p, pl, kc);
+	else
+		emit_chunk_b(p, pl, kc);
+	emit_stages_once(p, pl);
+	emit_unit_c(p, pl);
+}
+
+/* All of a chunk that is not the last. */
+static void emit_middle(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool first)
+{
+	if (first)
+		emit_first_chunk(p, pl, kc, false);
+	else
+		emit_chunk(p, pl, kc);
+	emit_whole(p, pl, kc, first);
+	emit_advance(p, pl, kc);
 	emit_next_stage(p, pl);
-	sili_prog_li(p, R_KC_NEXT, next);
 }
 
 static void emit_whole_chunks(struct sili_prog *p, const struct gemm_plan *pl, uint32_t n)
@@ -816,36 +945,57 @@ static void emit_whole_chunks(struct sili_prog *p, const struct gemm_plan *pl, u
 		return;
 	sili_prog_li(p, R_LEFT_K, n);
 	sili_prog_loop(p, R_LEFT_K);
-	emit_middle(p, pl, false, pl->kc);
+	emit_middle(p, pl, pl->kc, false);
 	sili_prog_loop_end(p);
 }
 
-/* One tile over k from R_K on. */
+/* The last chunk; only: it is the first one as well. */
+static void emit_tail(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc, bool only)
+{
+	if (only) {
+		emit_first_chunk(p, pl, kc, edge_of_tile(pl));
+	} else {
+		if (edge_of_tile(pl))
+			emit_edge(p, pl);
+		emit_chunk(p, pl, kc);
+	}
+	if (!pl->ahead_early)
+		emit_hints_once(p, pl, 0, 1);
+	if (pl->parts.splits > 1)
+		emit_part(p, pl, kc, only);
+	else
+		emit_strips(p, pl, kc, only);
+	emit_next_stage(p, pl);
+}
+
+/* One tile over k elements. */
 static void emit_tile(struct sili_prog *p, const struct gemm_plan *pl, uint32_t k)
 {
 	struct gemm_cut c = gemm_cut(pl, k);
+	uint32_t last = k - c.first - c.second - c.whole * pl->kc, slices = 1;
 
+	if (pl->ahead_early && c.whole > 1)
+		slices = c.whole < MOST_SLICES ? c.whole : MOST_SLICES;
 	if (pl->is_box && pl->box.window)
 		gemm_box_halo(p, pl);
-	sili_prog_li(p, R_KC_NEXT, c.first ? c.first : c.last);
 	if (c.first)
-		emit_middle(p, pl, true, c.second ? c.second : c.whole ? pl->kc : c.last);
+		emit_middle(p, pl, c.first, true);
 	if (c.second)
-		emit_middle(p, pl, false, c.whole ? pl->kc : c.last);
-	emit_whole_chunks(p, pl, c.whole / 2);
-	if (pl->ahead_early)
-		emit_hints_once(p, pl);
-	emit_whole_chunks(p, pl, c.whole - c.whole / 2);
-	if (c.whole)
-		sili_prog_li(p, R_KC_NEXT, c.last);
-	emit_tail(p, pl, !c.first);
+		emit_middle(p, pl, c.second, false);
+	for (uint32_t i = 0; i < slices; i++) {
+		emit_whole_chunks(p, pl, c.whole * (i + 1) / slices - c.whole * i / slices);
+		if (pl->ahead_early)
+			emit_hints_once(p, pl, i, slices);
+	}
+	emit_tail(p, pl, last, !c.first);
 }
 
 struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 {
 	const struct sili_gemm *g = &pl->g;
 	struct sili_prog *p = sili_prog_new();
-	uint32_t again, end, last_k = g->k - (pl->splits - 1) * pl->k_split;
+	uint32_t again, end, last_k = pl->parts.k;
+	bool window = pl->is_box && pl->box.window;
 
 	if (!p)
 		return NULL;
@@ -859,18 +1009,17 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 		     0);
 		sili_prog_li(p, R_GROUP_AT, 0);
 	}
-	sili_prog_li(p, R_BATCH, 0);
+	/* What is set up brings the first tokens along. */
+	sili_prog_sems(p, 0, 0, X1_SEM(SEM_FREE), has_edge(pl) ? X1_SEM(SEM_EDGE) : 0);
 	mov(p, R_UNIT, R_WG);
+	sili_prog_sems(p, 0, 0, X1_SEM(SEM_SLOT), pl->slots == 2 ? X1_SEM(SEM_SLOT) : 0);
 	sili_prog_li(p, R_STAGE, 0);
+	if (window)
+		sili_prog_sems(p, 0, 0, X1_SEM(SEM_HALO), X1_SEM(SEM_HALO));
 	sili_prog_li(p, R_ACC, X1_ACC_ADDR);
-	sili_emit_tokens(p, SEM_FREE, pl->stages);
-	sili_emit_tokens(p, SEM_SLOT, pl->slots);
-	if (has_edge(pl))
-		sili_emit_tokens(p, SEM_EDGE, 1);
-	if (pl->is_box && pl->box.window) {
-		sili_emit_tokens(p, SEM_HALO, 2);
+	sili_prog_li(p, R_BATCH, 0);
+	if (window)
 		sili_prog_li(p, R_HALO, (int64_t)pl->box.halo_at);
-	}
 	if (g->group) {
 		sili_prog_sems(p, X1_SEM(SEM_TABLE), 0, 0, 0);
 		sili_prog_emit(p, (struct x1_insn){.op = X1_OP_NOP});
@@ -881,36 +1030,38 @@ struct sili_prog *gemm_generate(const struct gemm_plan *pl)
 		emit_edge(p, pl);
 	}
 	sili_prog_place(p, again);
-	emit_unit(p, pl, end);
-	if (pl->splits > 1 && sili_align(last_k, pl->k_step) != pl->k_split) {
+	emit_unit_a(p, pl, end);
+	if (pl->parts.splits > 1)
+		last_k = g->k - (pl->parts.splits - 1) * pl->parts.k;
+	if (last_k != pl->parts.k) {
 		uint32_t other = sili_prog_label(p), join = sili_prog_label(p);
 
-		sili_prog_li(p, R_T0, pl->splits - 1);
+		sili_prog_li(p, R_T0, pl->parts.splits - 1);
 		sili_prog_branch(p, X1_OP_BEQ, R_PART, R_T0, other);
-		emit_tile(p, pl, pl->k_split);
+		emit_tile(p, pl, pl->parts.k);
 		sili_prog_branch(p, X1_OP_JMP, 0, 0, join);
 		sili_prog_place(p, other);
 		emit_tile(p, pl, last_k);
 		sili_prog_place(p, join);
 	} else {
-		emit_tile(p, pl, pl->k_split);
+		emit_tile(p, pl, last_k);
 	}
 	if (pl->slots == 2)
 		alui(p, X1_OP_XOR, R_ACC, R_ACC, X1_ACC_BANK_BYTES);
-	if (pl->is_box && pl->box.window) {
+	if (window) {
 		sili_prog_li(p, R_T0, (int64_t)(2 * pl->box.halo_at + gemm_halo_bytes(pl)));
 		sili_prog_alu(p, X1_OP_SUB, R_HALO, R_T0, R_HALO);
 	}
 	sili_prog_alu(p, X1_OP_ADD, R_UNIT, R_UNIT, R_GRID);
 	if (g->group) {
 		sili_prog_branch(p, X1_OP_JMP, 0, 0, again);
-	} else {
+	} else if (many_units(pl)) {
 		sili_prog_li(p, R_T0, (int64_t)pl->units);
 		sili_prog_branch(p, X1_OP_BLTU, R_UNIT, R_T0, again);
 	}
 	sili_prog_place(p, end);
 	if (g->group)
-		emit_hints(p, pl);
+		emit_hints(p, pl, 0, 1);
 	sili_prog_emit(p, (struct x1_insn){.op = X1_OP_END});
 	return p;
 }

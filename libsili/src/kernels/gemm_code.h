@@ -31,7 +31,6 @@ enum {
 	R_N0,
 	R_ROWS,
 	R_COLS,
-	R_K_END,
 	R_PA,
 	R_PB,
 	R_PSA,
@@ -41,11 +40,7 @@ enum {
 	R_ACC,
 	R_LEFT_K, /* chunks */
 	/* a chunk */
-	R_K,
-	R_KC,
-	R_KC_NEXT,
 	R_STAGE,
-	R_SUMS, /* 0: the first chunk starts the sums */
 	R_META,
 	R_SB,
 	R_B,
@@ -70,6 +65,9 @@ enum {
 	R_ADDR = 13,
 	R_UNITS = 14,
 	R_SA = 15,
+	/* Of a fold: all its rows and columns; groups are not there then. */
+	R_FOLD_M = R_TILES_M,
+	R_FOLD_N = R_GROUP_AT,
 	/*
 	 * Of a box; scales, indices and groups are not there then. Counts of
 	 * images, rows and columns, the first of y, the first of x for tap 0.
@@ -86,9 +84,11 @@ enum {
 	R_CY = R_ROW0, /* a chunk's tap */
 	R_CX = 7,
 	R_CC = R_COL + 1, /* a chunk's first byte of the channels */
+	R_K,
+	R_KC,
 };
 
-X1_STATIC_ASSERT(R_CC < X1_NUM_REGS);
+X1_STATIC_ASSERT(R_KC < X1_NUM_REGS);
 
 static inline uint8_t arg(enum gemm_arg a)
 {
@@ -117,20 +117,33 @@ static inline void muladd(struct sili_prog *p, uint8_t rd, uint8_t ra, uint64_t 
 /* rd = bytes of ra elements, rounded up. */
 static inline void emit_bytes(struct sili_prog *p, enum x1_format fmt, uint8_t rd, uint8_t ra)
 {
-	alui(p, X1_OP_MUL, rd, ra, x1_format_bits(fmt));
-	alui(p, X1_OP_ADD, rd, rd, 7);
-	alui(p, X1_OP_SHR, rd, rd, 3);
+	uint32_t bits = x1_format_bits(fmt);
+
+	alui(p, X1_OP_MUL, rd, ra, bits % 8 ? bits : bits / 8);
+	if (bits % 8) {
+		alui(p, X1_OP_ADD, rd, rd, 7);
+		alui(p, X1_OP_SHR, rd, rd, 3);
+	}
+}
+
+/* The register that has them: rd, or ra where an element is a byte. */
+static inline uint8_t bytes_of(struct sili_prog *p, enum x1_format fmt, uint8_t rd, uint8_t ra)
+{
+	if (x1_format_bits(fmt) == 8)
+		return ra;
+	emit_bytes(p, fmt, rd, ra);
+	return rd;
 }
 
 /*
- * What differs where rows are boxes of pixels (gemm_box.c): the tile number in
- * R_T0 to its first image, row and column and their counts; its window of the
+ * What differs where rows are boxes of pixels (gemm_box.c): the tile's row R_MT
+ * to its first image, row and column and their counts; its window of the
  * image; the operands of the chunk at R_K; MATRIX's view of A; transfers of
  * C and of the residual.
  */
 void gemm_box_unit(struct sili_prog *p, const struct gemm_plan *pl);
 void gemm_box_halo(struct sili_prog *p, const struct gemm_plan *pl);
-void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl);
+void gemm_box_chunk(struct sili_prog *p, const struct gemm_plan *pl, uint32_t kc);
 void gemm_box_operand(struct sili_prog *p, const struct gemm_plan *pl);
 void gemm_box_rows(const struct gemm_plan *pl, struct x1_desc *d);
 void gemm_box_store(struct sili_prog *p, const struct gemm_plan *pl, enum x1_format lfmt,

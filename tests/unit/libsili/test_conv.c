@@ -181,9 +181,7 @@ static void product(const struct sili_conv *c, const uint8_t *a, const uint8_t *
 		struct x1_mm_args args = {
 			.m = 1,
 			.n = filters,
-			.k = (uint32_t)(pl->split_k > 1 && k - k0 > pl->split_k_step
-						? pl->split_k_step
-						: k - k0),
+			.k = s + 1 == pl->split_k ? (uint32_t)(k - k0) : pl->split_k_step,
 			.k0 = (uint32_t)k0,
 			.a = {.base = a + sili_format_bytes(c->x_fmt, k0), .fmt = c->x_fmt},
 			.b = {.base = b + sili_format_bytes(c->w_fmt, k0),

@@ -212,7 +212,7 @@ static void product(const struct test *t, const struct data *a, const struct dat
 		struct x1_mm_args args = {
 			.m = m,
 			.n = t->n,
-			.k = t->k - k0 < pl->split_k_step ? t->k - k0 : pl->split_k_step,
+			.k = s + 1 == pl->split_k ? t->k - k0 : pl->split_k_step,
 			.k0 = k0,
 			.a = mm_operand(a, a_copy, row, k0),
 			.b = mm_operand(b, b_copy, 0, k0),
@@ -385,7 +385,8 @@ static struct sili_gemm request(const struct test *t, const struct data *a, cons
 	};
 }
 
-static void run_case(const struct test *t)
+/* Returns how K was cut. */
+static struct sili_gemm_plan run_case(const struct test *t)
 {
 	uint32_t copies = t->batch ? t->batch : 1;
 	uint32_t a_copies = t->group == SILI_GROUP_CONTIGUOUS ? 1 : copies;
@@ -406,6 +407,7 @@ static void run_case(const struct test *t)
 	uint8_t *want = malloc(c_bytes);
 	struct slice part[64];
 	uint32_t num = slices(t, part);
+	struct sili_gemm_plan pl;
 	struct sili_gemm g;
 	double *da, *db;
 	char name[256];
@@ -438,7 +440,6 @@ static void run_case(const struct test *t)
 			upload(dev, t->table ? t->table : (const uint32_t[1]){0},
 			       t->table ? (copies + (t->group == SILI_GROUP_CONTIGUOUS)) * 4 : 0),
 		};
-		struct sili_gemm_plan pl;
 
 		g.a = sili_bo_dva(bo[0]);
 		g.b = sili_bo_dva(bo[1]);
@@ -551,6 +552,7 @@ static void run_case(const struct test *t)
 	free(e.col);
 	free(e.residual);
 	free(want);
+	return pl;
 }
 
 static const enum x1_format formats[] = {X1_FMT_FP32, X1_FMT_TF32, X1_FMT_BF16, X1_FMT_FP16,
@@ -679,6 +681,43 @@ static void test_epilogues(void **state)
 
 			run_case(&t);
 		}
+}
+
+/* K in parts, beside each other in MATRIX or of several work-groups: the last has the rest. */
+static void test_parts(void **state)
+{
+	static const struct test cases[] = {
+		{.m = 1, .n = 101, .k = 768},
+		{.m = 1, .n = 96, .k = 1536, .c = X1_FMT_E2M1, .bias = true},
+		{.m = 5, .n = 70, .k = 640, .bias = true, .row = true, .col = true, .pad = 3},
+		{.m = 3, .n = 64, .k = 2048, .residual = true, .act = SILI_ACT_GELU},
+		{.m = 2, .n = 50, .k = 1024, .sa = X1_SCALE_F32_1X128, .sb = X1_SCALE_F32_1X128},
+		{.m = 7, .n = 40, .k = 1024, .sa = X1_SCALE_MX32, .sb = X1_SCALE_MX32},
+		{.m = 4, .n = 96, .k = 2048, .sparsity = X1_SPARSE_2_4, .sb = X1_SCALE_MX32},
+		{.m = 4, .n = 96, .k = 2048, .sparsity = X1_SPARSE_2_16},
+		{.m = 2, .n = 40, .k = 512, .batch = 3, .bias = true},
+		{.m = 60, .n = 70, .k = 768},
+		{.m = 37, .n = 70, .k = 5000, .ta = true, .bias = true, .pad = 8},
+		{.m = 128, .n = 750, .k = 3072, .c = X1_FMT_BF16},
+		{.m = 128, .n = 750, .k = 3100, .c = X1_FMT_BF16, .residual = true, .bias = true},
+	};
+	bool folded = false, level = false;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (int ints = 0; ints < 2; ints++) {
+			struct test t = cases[i];
+			struct sili_gemm_plan pl;
+
+			t.a = t.b = ints ? X1_FMT_INT8 : X1_FMT_E4M3;
+			if (!legal(&t))
+				continue;
+			pl = run_case(&t);
+			assert_true(pl.split_k > 1);
+			folded |= pl.split_k > 1 && pl.work_groups % pl.split_k;
+			level |= t.k - (pl.split_k - 1) * pl.split_k_step > pl.split_k_step;
+		}
+	assert_true(folded && level);
 }
 
 static void test_batches(void **state)
@@ -892,12 +931,12 @@ static void test_compress(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_formats),   cmocka_unit_test(test_scales),
-		cmocka_unit_test(test_sparsity),  cmocka_unit_test(test_shapes),
-		cmocka_unit_test(test_epilogues), cmocka_unit_test(test_batches),
-		cmocka_unit_test(test_groups),    cmocka_unit_test(test_hostile_table),
-		cmocka_unit_test(test_errors),    cmocka_unit_test(test_quantise),
-		cmocka_unit_test(test_compress),
+		cmocka_unit_test(test_formats),       cmocka_unit_test(test_scales),
+		cmocka_unit_test(test_sparsity),      cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_epilogues),     cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_batches),       cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_hostile_table), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_quantise),      cmocka_unit_test(test_compress),
 	};
 
 	perf_mode = argc > 1 && !strcmp(argv[1], "perf");
