@@ -4,7 +4,7 @@
  *
  * Lock order: queue->submit_lock > hwq_lock > vm_lock > vm->lock >
  * rebind_lock > mmap_lock > dma_resv > pinned_lock, vm->user_lock > vm->table_lock >
- * mbox_lock, inval_lock, pt_lock > hwq->lock.
+ * mbox_lock, inval_lock, pt_lock > timeline_lock, hwq->lock.
  */
 #ifndef _SILIFLOW_H_
 #define _SILIFLOW_H_
@@ -75,6 +75,7 @@ struct drm_printer;
 struct sili_copy;
 struct sili_device;
 struct sili_queue;
+struct sili_timeline;
 struct sili_user;
 
 /*
@@ -205,6 +206,10 @@ struct sili_device {
 	/** @inval_lock: one INVALIDATE at a time */
 	struct mutex inval_lock;
 	u32 inval_seq;
+
+	/** @timeline_lock: protects @timeline, what records, and its registers */
+	struct mutex timeline_lock;
+	struct sili_timeline *timeline;
 
 	/** @pt_lock: protects @pt_map and @pt_hint */
 	struct mutex pt_lock;
@@ -448,6 +453,10 @@ static inline u64 sili_q_read64(struct sili_hwq *hwq, u32 reg)
 int sili_ioctl_query(struct drm_device *drm, void *data, struct drm_file *file);
 void sili_mcu_health(struct sili_device *sdev, unsigned long *map);
 u64 sili_clock(struct sili_device *sdev, u64 *monotonic_ns);
+
+/* siliflow_timeline.c */
+int sili_ioctl_timeline_open(struct drm_device *drm, void *data, struct drm_file *drm_file);
+void sili_timeline_end(struct sili_device *sdev, int error);
 
 /* siliflow_fdinfo.c */
 void sili_show_fdinfo(struct drm_printer *p, struct drm_file *file);

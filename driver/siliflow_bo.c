@@ -8,7 +8,14 @@
 
 static void sili_gem_free(struct drm_gem_object *gem)
 {
-	ttm_bo_fini(&gem_to_sili_bo(gem)->base);
+	struct ttm_buffer_object *bo = &gem_to_sili_bo(gem)->base;
+
+	if (bo->type == ttm_bo_type_kernel) {
+		dma_resv_lock(gem->resv, NULL);
+		ttm_bo_unpin(bo);
+		dma_resv_unlock(gem->resv);
+	}
+	ttm_bo_fini(bo);
 }
 
 static const struct vm_operations_struct sili_vm_ops = {
@@ -33,7 +40,8 @@ static const struct drm_gem_object_funcs sili_gem_funcs = {
  * @sdev: device
  * @size: bytes, whole pages
  * @flags: SILIFLOW_BO_*
- * @type: ttm_bo_type_device for new pages, zeroed; ttm_bo_type_sg for somebody else's
+ * @type: ttm_bo_type_device for new pages, zeroed; ttm_bo_type_sg for somebody else's;
+ *	ttm_bo_type_kernel as the first, a power of two of them side by side, pinned
  * @sg: such pages, mapped for the device, or NULL
  * @resv: reservation of such pages, held, or NULL for one of its own
  *

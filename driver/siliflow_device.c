@@ -82,6 +82,7 @@ static void sili_locks_init(struct sili_device *sdev)
 	mutex_init(&sdev->index_lock);
 	mutex_init(&sdev->mbox_lock);
 	mutex_init(&sdev->inval_lock);
+	mutex_init(&sdev->timeline_lock);
 	mutex_init(&sdev->pt_lock);
 	mutex_init(&sdev->pinned_lock);
 	INIT_LIST_HEAD(&sdev->pinned);
@@ -235,6 +236,9 @@ void sili_device_unplug(struct sili_device *sdev)
 	mutex_lock(&sdev->unplug_lock);
 	if (!drm_dev_is_unplugged(&sdev->drm)) {
 		sili_fold_cycles(sdev);
+		mutex_lock(&sdev->timeline_lock);
+		sili_timeline_end(sdev, -ENODEV);
+		mutex_unlock(&sdev->timeline_lock);
 		drm_dev_unplug(&sdev->drm);
 		sili_reset_halt(sdev);
 		/* Who waits for the device to stop using memory may go on. */

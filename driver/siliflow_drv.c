@@ -86,6 +86,7 @@ static const struct drm_ioctl_desc sili_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(SILIFLOW_QUEUE_STATE, sili_ioctl_queue_state, 0),
 	DRM_IOCTL_DEF_DRV(SILIFLOW_SUBMIT, sili_ioctl_submit, 0),
 	DRM_IOCTL_DEF_DRV(SILIFLOW_WAIT_VALUE, sili_ioctl_wait_value, 0),
+	DRM_IOCTL_DEF_DRV(SILIFLOW_TIMELINE_OPEN, sili_ioctl_timeline_open, 0),
 };
 
 /* Who waits for jobs does not need the device; the core's ioctls do not touch it. */

@@ -34,6 +34,9 @@ void sili_print_device(struct sili_device *sdev, struct drm_printer *p)
 		   sili_read(sdev, X1_REG_IRQ_ENABLE));
 	drm_printf(p, "invalidate: last %u done %u\n", READ_ONCE(sdev->inval_seq),
 		   sili_read(sdev, X1_REG_INV_DONE));
+	drm_printf(p, "timeline: kinds %#x, %llu events, %llu lost\n",
+		   sili_read(sdev, X1_REG_TL_MASK), sili_read_counter(sdev, X1_REG_TL_HEAD_LO),
+		   sili_read_counter(sdev, X1_REG_TL_LOST_LO));
 	drm_printf(p, "mcus: %u, healthy %u", sdev->num_mcus, sili_read(sdev, X1_REG_MCU_HEALTHY));
 	if (map) {
 		sili_mcu_health(sdev, map);

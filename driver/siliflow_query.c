@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* QUERY: facts of the device. */
 #include <linux/bitmap.h>
+#include <linux/capability.h>
 #include <linux/nospec.h>
+#include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
+
+#include <x1/x1_perf.h>
 
 #include "siliflow.h"
 
@@ -140,6 +144,50 @@ static int sili_query_health(struct sili_device *sdev, struct drm_siliflow_query
 	return ret;
 }
 
+static void sili_mcu_counters(struct sili_device *sdev, u32 mcu,
+			      struct drm_siliflow_mcu_counters *c)
+{
+	u32 e;
+
+	mutex_lock(&sdev->index_lock);
+	sili_write(sdev, X1_REG_MCU_PERF_INDEX, mcu);
+	c->work_groups = sili_read_counter(sdev, X1_REG_MCU_PERF_WGS);
+	c->cycles = sili_read_counter(sdev, X1_REG_MCU_PERF_CYCLES);
+	for (e = 0; e < X1_ENGINE_COUNT; e++)
+		c->busy[e] = sili_read_counter(sdev, X1_REG_MCU_PERF_BUSY(e));
+	mutex_unlock(&sdev->index_lock);
+}
+
+static int sili_query_counters(struct sili_device *sdev, struct drm_siliflow_query *args)
+{
+	struct drm_siliflow_query_counters *c;
+	struct drm_siliflow_mcu_counters *mcus;
+	u32 i, bytes = sizeof(*c) + sdev->num_mcus * sizeof(*mcus);
+	int ret;
+
+	if (!args->size)
+		return sili_answer(args, NULL, bytes);
+	/* They show what others do. */
+	if (!perfmon_capable())
+		return -EPERM;
+	c = kvzalloc(bytes, GFP_KERNEL);
+	if (!c)
+		return -ENOMEM;
+	*c = (struct drm_siliflow_query_counters){
+		.device_cycles = sili_clock(sdev, NULL),
+		.num_mcus = sdev->num_mcus,
+		.stride = sizeof(*mcus),
+	};
+	mcus = (void *)(c + 1);
+	for (i = 0; i < sdev->num_mcus; i++) {
+		sili_mcu_counters(sdev, i, &mcus[i]);
+		cond_resched();
+	}
+	ret = sili_answer(args, c, bytes);
+	kvfree(c);
+	return ret;
+}
+
 int sili_ioctl_query(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	static int (*const query[])(struct sili_device *sdev, struct drm_siliflow_query *args) = {
@@ -149,6 +197,7 @@ int sili_ioctl_query(struct drm_device *drm, void *data, struct drm_file *file)
 		[DRM_SILIFLOW_QUERY_CLOCK] = sili_query_clock,
 		[DRM_SILIFLOW_QUERY_MCU_HEALTH] = sili_query_health,
 		[DRM_SILIFLOW_QUERY_TELEMETRY] = sili_query_telemetry,
+		[DRM_SILIFLOW_QUERY_COUNTERS] = sili_query_counters,
 	};
 	struct drm_siliflow_query *args = data;
 	int idx, ret;

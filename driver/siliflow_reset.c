@@ -52,10 +52,12 @@ void sili_lock_all(struct sili_device *sdev)
 	mutex_lock(&sdev->vm_lock);
 	mutex_lock(&sdev->mbox_lock);
 	mutex_lock(&sdev->inval_lock);
+	mutex_lock(&sdev->timeline_lock);
 }
 
 void sili_unlock_all(struct sili_device *sdev)
 {
+	mutex_unlock(&sdev->timeline_lock);
 	mutex_unlock(&sdev->inval_lock);
 	mutex_unlock(&sdev->mbox_lock);
 	mutex_unlock(&sdev->vm_lock);
@@ -89,6 +91,7 @@ void sili_down(struct sili_device *sdev)
 	sdev->energy_base[0] = sili_energy(sdev, false);
 	sdev->energy_base[1] = sili_energy(sdev, true);
 	sili_copy_lost(sdev);
+	sili_timeline_end(sdev, -ECANCELED);
 	sili_reset_halt(sdev);
 	for (i = 0; i < sdev->num_hwqs; i++) {
 		struct sili_queue *queue = sdev->hwq[i].queue;

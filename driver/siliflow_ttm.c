@@ -440,14 +440,20 @@ int sili_ttm_alloc(struct sili_bo *bo, u64 size, enum ttm_bo_type type, struct s
 {
 	struct sili_device *sdev = to_sili(bo->base.base.dev);
 	u32 align = size >= X1_HUGE_SIZE ? X1_HUGE_SIZE >> PAGE_SHIFT : 1;
+	bool kernel = type == ttm_bo_type_kernel;
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_placement placement;
 	struct ttm_place places[2];
 	int ret;
 
+	/* The buddy allocator gives no part of a block of such an alignment. */
+	if (kernel)
+		align = size >> PAGE_SHIFT;
 	sili_bo_places(bo, places, &placement);
 	ret = ttm_bo_init_reserved(&sdev->ttm, &bo->base, type, &placement, align, &ctx, sg, resv,
 				   sili_bo_destroy);
+	if (!ret && kernel)
+		ttm_bo_pin(&bo->base);
 	if (!ret && !resv)
 		ttm_bo_unreserve(&bo->base);
 	return ret == -ENOSPC ? -ENOMEM : ret;

@@ -7,6 +7,8 @@
 #include "kselftest_harness.h"
 #include "siliflow_util.h"
 
+#include <x1/x1_timeline.h>
+
 #define DEBUGFS "/sys/kernel/debug/"
 #define MAX_NTH 3000
 #define ADDR	0x40000000ull
@@ -181,6 +183,34 @@ TEST_F(fail_nth, query)
 {
 	for (int n = 1; n < MAX_NTH && !fails(_metadata, self, n, call_query); n++)
 		;
+}
+
+static int call_counters(FIXTURE_DATA(fail_nth) *self)
+{
+	struct drm_siliflow_query_counters c;
+
+	return util_query(self->fd, DRM_SILIFLOW_QUERY_COUNTERS, &c, sizeof(c));
+}
+
+static int call_timeline(FIXTURE_DATA(fail_nth) *self)
+{
+	struct drm_siliflow_timeline_open o = { .kinds = X1_TL_MASK_ALL, .log2 = 12 };
+	int ret = util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_TIMELINE_OPEN, &o);
+
+	made = o.fd;
+	return ret;
+}
+
+static void undo_timeline(FIXTURE_DATA(fail_nth) *self)
+{
+	close(made);
+}
+
+/* A recording that was refused holds nobody else up. */
+TEST_F(fail_nth, timeline)
+{
+	all(_metadata, self, call_counters, NULL);
+	all(_metadata, self, call_timeline, undo_timeline);
 }
 
 static int call_bo_hbm(FIXTURE_DATA(fail_nth) *self)

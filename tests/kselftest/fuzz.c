@@ -9,12 +9,15 @@
  * as far as processes beside each other can.
  */
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
 #include "kselftest.h"
 #include "siliflow_util.h"
+
+#include <x1/x1_timeline.h>
 
 #define PROCESSES 4
 #define CARDS	  4
@@ -71,6 +74,7 @@ struct state {
 		size_t bytes;
 	} map[SLOTS];
 	int prime[SLOTS];
+	int timeline;
 	/* What MAP_USER maps. */
 	void *own;
 };
@@ -131,7 +135,7 @@ static void do_query(struct state *s)
 {
 	static char answer[8192];
 	struct drm_siliflow_query q = {
-		.type = below(7), .size = below(256), .ptr = (uintptr_t)answer };
+		.type = below(8), .size = below(256), .ptr = (uintptr_t)answer };
 
 	CALL(s, DRM_IOCTL_SILIFLOW_QUERY, q);
 }
@@ -382,6 +386,31 @@ static void do_prime(struct state *s)
 	}
 }
 
+static void do_timeline(struct state *s)
+{
+	static struct x1_tl_event events[512];
+	struct drm_siliflow_timeline_status status;
+	struct drm_siliflow_timeline_open o = {
+		.kinds = 1 + below(X1_TL_MASK_ALL), .log2 = X1_TL_MIN_LOG2 + below(8) };
+	struct pollfd p = { .fd = s->timeline, .events = POLLIN };
+
+	if (s->timeline <= 0) {
+		if (CALL(s, DRM_IOCTL_SILIFLOW_TIMELINE_OPEN, o))
+			return;
+		s->timeline = o.fd;
+		fcntl(o.fd, F_SETFL, O_NONBLOCK);
+		return;
+	}
+	poll(&p, 1, (int)below(3));
+	util_ioctl(s->timeline, SILIFLOW_TIMELINE_STATUS, &status);
+	while (read(s->timeline, events, below(sizeof(events))) > 0 && !one_in(4))
+		;
+	if (!one_in(4))
+		return;
+	close(s->timeline);
+	s->timeline = -1;
+}
+
 /* Numbers and sizes that are nobody's. */
 static void do_anything(struct state *s)
 {
@@ -412,7 +441,7 @@ static void run(uint64_t seed)
 	static void (*const what[])(struct state *) = {
 		do_query, do_bo, do_bo, do_map, do_map, do_write, do_write, do_vm, do_bind, do_bind,
 		do_bind, do_queue, do_submit, do_submit, do_submit, do_sync, do_sync, do_wait,
-		do_prime, do_anything };
+		do_prime, do_timeline, do_anything };
 	struct state s = { .fd = -1 };
 
 	rng = seed | 1;
@@ -543,7 +572,8 @@ static void print_counts(void)
 		{ DRM_SILIFLOW_QUERY, "query" }, { DRM_SILIFLOW_BO_CREATE, "create" },
 		{ DRM_SILIFLOW_BO_MMAP_OFFSET, "map" }, { DRM_SILIFLOW_VM_CREATE, "VM" },
 		{ DRM_SILIFLOW_VM_BIND, "bind" }, { DRM_SILIFLOW_QUEUE_CREATE, "queue" },
-		{ DRM_SILIFLOW_SUBMIT, "submit" } };
+		{ DRM_SILIFLOW_SUBMIT, "submit" },
+		{ DRM_SILIFLOW_TIMELINE_OPEN, "timeline" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE_T(what); i++)
 		ksft_print_msg("%s: %u calls, %u of them right\n", what[i].name,

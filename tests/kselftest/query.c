@@ -3,6 +3,8 @@
 #include "kselftest_harness.h"
 #include "siliflow_util.h"
 
+#include <x1/x1_perf.h>
+
 FIXTURE(query) {
 	int fd;
 };
@@ -100,6 +102,52 @@ TEST_F(query, telemetry)
 	EXPECT_LE(t.energy_core_uj, t.energy_package_uj);
 }
 
+struct counters {
+	struct drm_siliflow_query_counters head;
+	struct drm_siliflow_mcu_counters mcu[X1_DEF_MCUS];
+};
+
+static struct drm_siliflow_mcu_counters sum(const struct counters *c)
+{
+	struct drm_siliflow_mcu_counters s = {};
+
+	for (uint32_t i = 0; i < c->head.num_mcus; i++) {
+		s.work_groups += c->mcu[i].work_groups;
+		s.cycles += c->mcu[i].cycles;
+		for (int e = 0; e < 8; e++)
+			s.busy[e] += c->mcu[i].busy[e];
+	}
+	return s;
+}
+
+/* A LAUNCH's work-groups count, with the MCUs that have run them. */
+TEST_F(query, counters)
+{
+	static struct counters before, after;
+	struct drm_siliflow_mcu_counters was, is;
+	struct util_ctx c;
+
+	ASSERT_EQ(0, util_setup(&c, self->fd));
+	ASSERT_EQ(0, util_query(self->fd, DRM_SILIFLOW_QUERY_COUNTERS, &before, sizeof(before)));
+	EXPECT_EQ(X1_DEF_MCUS, before.head.num_mcus);
+	ASSERT_EQ(sizeof(before.mcu[0]), before.head.stride);
+	c.prog[0] = (struct x1_insn){ .op = X1_OP_END };
+	util_cmd_launch(&c, 0, 1);
+	c.cmds[0].launch.grid[0] = 37;
+	ASSERT_EQ(0, util_run(&c, 1));
+	ASSERT_EQ(0, util_query(self->fd, DRM_SILIFLOW_QUERY_COUNTERS, &after, sizeof(after)));
+	was = sum(&before);
+	is = sum(&after);
+	EXPECT_LT(before.head.device_cycles, after.head.device_cycles);
+	EXPECT_EQ(was.work_groups + 37, is.work_groups);
+	EXPECT_LT(was.cycles, is.cycles);
+	EXPECT_LT(was.busy[X1_ENGINE_SEQ], is.busy[X1_ENGINE_SEQ]);
+	EXPECT_EQ(was.busy[X1_ENGINE_MATRIX], is.busy[X1_ENGINE_MATRIX]);
+	EXPECT_EQ(0, is.busy[X1_ENGINE_COUNT]);
+	EXPECT_EQ(before.mcu[X1_DEF_MCUS - 1].work_groups, after.mcu[X1_DEF_MCUS - 1].work_groups);
+	util_teardown(&c);
+}
+
 /* The size alone, a short answer, and one longer than the kernel's. */
 TEST_F(query, sizes)
 {
@@ -123,7 +171,7 @@ TEST_F(query, sizes)
 
 TEST_F(query, bad_input)
 {
-	struct drm_siliflow_query q = { .type = DRM_SILIFLOW_QUERY_TELEMETRY + 1 };
+	struct drm_siliflow_query q = { .type = DRM_SILIFLOW_QUERY_COUNTERS + 1 };
 	uint32_t none = 0;
 
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
@@ -131,14 +179,15 @@ TEST_F(query, bad_input)
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
 	q = (struct drm_siliflow_query){ .pad = 1 };
 	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
-	for (uint32_t type = 0; type <= DRM_SILIFLOW_QUERY_TELEMETRY; type++) {
+	for (uint32_t type = 0; type <= DRM_SILIFLOW_QUERY_COUNTERS; type++) {
 		q = (struct drm_siliflow_query){ .type = type, .size = 8, .ptr = BAD_POINTER };
 		EXPECT_EQ(-EFAULT, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
 	}
 	EXPECT_EQ(-EFAULT, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUERY, (void *)BAD_POINTER));
 	/* One beyond the driver's last ioctl. */
-	EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_WAIT_VALUE + 1,
-							 uint32_t), &none));
+	EXPECT_EQ(-EINVAL, util_ioctl(self->fd,
+				      DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_TIMELINE_OPEN + 1,
+					       uint32_t), &none));
 	EXPECT_EQ(0, util_usable());
 }
 

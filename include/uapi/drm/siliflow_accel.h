@@ -23,6 +23,7 @@
  *    1.5: DRM_SILIFLOW_BIND_MAP_USER.
  *    1.6: timeout_ms of struct drm_siliflow_queue_create, max_timeout_ms of struct
  *    drm_siliflow_query_device.
+ *    1.7: DRM_SILIFLOW_QUERY_COUNTERS, DRM_SILIFLOW_TIMELINE_OPEN.
  *
  * Errors that every ioctl may return: -ENODEV after the device has gone or
  * could not be recovered, -EFAULT for a bad user pointer, -ENOMEM, -EINTR.
@@ -37,7 +38,7 @@ extern "C" {
 #endif
 
 #define SILIFLOW_DRIVER_MAJOR	1
-#define SILIFLOW_DRIVER_MINOR	6
+#define SILIFLOW_DRIVER_MINOR	7
 
 #define DRM_SILIFLOW_QUERY		0x00
 #define DRM_SILIFLOW_BO_CREATE		0x01
@@ -52,6 +53,7 @@ extern "C" {
 #define DRM_SILIFLOW_QUEUE_STATE	0x0a
 #define DRM_SILIFLOW_SUBMIT		0x0b
 #define DRM_SILIFLOW_WAIT_VALUE		0x0c
+#define DRM_SILIFLOW_TIMELINE_OPEN	0x0d
 
 /* --- query ------------------------------------------------------------- */
 
@@ -69,14 +71,17 @@ enum drm_siliflow_query_type {
 	DRM_SILIFLOW_QUERY_MCU_HEALTH = 4,
 	/** @DRM_SILIFLOW_QUERY_TELEMETRY: struct drm_siliflow_query_telemetry; since 1.1 */
 	DRM_SILIFLOW_QUERY_TELEMETRY = 5,
+	/** @DRM_SILIFLOW_QUERY_COUNTERS: struct drm_siliflow_query_counters; since 1.7 */
+	DRM_SILIFLOW_QUERY_COUNTERS = 6,
 };
 
 /**
  * struct drm_siliflow_query - read facts of the device
  *
  * With @size 0 the kernel only fills in the size. Errors: -EINVAL for an
- * unknown type or non-zero @pad; -ENOSPC is never returned: a smaller @size
- * gets the first bytes.
+ * unknown type or non-zero @pad; -EPERM for counters without CAP_PERFMON, which
+ * @size 0 does not need; -ENOSPC is never returned: a smaller @size gets the
+ * first bytes.
  */
 struct drm_siliflow_query {
 	/** @type: in: enum drm_siliflow_query_type */
@@ -189,6 +194,32 @@ struct drm_siliflow_query_telemetry {
 	__u64 energy_core_uj;
 	/** @energy_package_uj: the same of the package */
 	__u64 energy_package_uj;
+};
+
+/** struct drm_siliflow_mcu_counters - what an MCU has done, all users' work */
+struct drm_siliflow_mcu_counters {
+	/** @work_groups: that have ended; they count when they end */
+	__u64 work_groups;
+	/** @cycles: occupied by them */
+	__u64 cycles;
+	/** @busy: cycles in which each enum x1_engine was busy; the rest is zero */
+	__u64 busy[8];
+};
+
+/**
+ * struct drm_siliflow_query_counters - head of the counters of all MCUs
+ *
+ * @num_mcus elements of struct drm_siliflow_mcu_counters follow, @stride bytes
+ * apart, which may be more than today. They are read one after the other while
+ * the device works. They count from the machine's start, over resets.
+ */
+struct drm_siliflow_query_counters {
+	/** @device_cycles: modelled device clock, before the first was read */
+	__u64 device_cycles;
+	/** @num_mcus: elements */
+	__u32 num_mcus;
+	/** @stride: bytes from one to the next */
+	__u32 stride;
 };
 
 /* --- buffers ----------------------------------------------------------- */
@@ -578,6 +609,52 @@ struct drm_siliflow_wait_value {
 	__s64 timeout_ns;
 };
 
+/* --- timeline ---------------------------------------------------------- */
+
+/**
+ * struct drm_siliflow_timeline_open - record what the device does, event by event
+ *
+ * Events are struct x1_tl_event (x1_timeline.h) of the work of all users, so it
+ * takes CAP_PERFMON, and one has it at a time. @fd, close-on-exec, is its own:
+ * recording ends when it is closed, and the file of the device may be closed
+ * before. It keeps the device awake.
+ *
+ * read() takes events out of the ring in its order, whole ones, as many as there
+ * are. Without any it waits, or returns -EAGAIN with O_NONBLOCK; -EINVAL where
+ * not even one fits. poll() says EPOLLIN. An event for which the ring has no room
+ * is lost, and counted: SILIFLOW_TIMELINE_STATUS.
+ *
+ * A reset of the device (recovery, FLR, error of the link, system sleep) ends the
+ * recording: read() returns what is left, which after a sleep may be nothing, then
+ * -ECANCELED, and poll() says EPOLLHUP. Another one may be opened then. When the
+ * device has gone read() returns -ENODEV.
+ *
+ * Errors: -EINVAL (kinds, log2, flags), -EPERM (no CAP_PERFMON), -EBUSY (somebody
+ * records), -E2BIG (no such ring can ever fit what the CPU sees of HBM), -EMFILE,
+ * -ENFILE, -EIO (the device does not take the ring).
+ */
+struct drm_siliflow_timeline_open {
+	/** @kinds: in: sum of X1_TL_MASK(), not zero */
+	__u32 kinds;
+	/** @log2: in: events of the ring: X1_TL_MIN_LOG2 .. X1_TL_MAX_LOG2 */
+	__u32 log2;
+	/** @flags: in: must be zero */
+	__u32 flags;
+	/** @fd: out: file to read from */
+	__s32 fd;
+};
+
+/** struct drm_siliflow_timeline_status - how far a recording is, or was when it ended */
+struct drm_siliflow_timeline_status {
+	/** @recorded: out: events that went into the ring */
+	__u64 recorded;
+	/** @lost: out: events for which it had no room */
+	__u64 lost;
+};
+
+/** @SILIFLOW_TIMELINE_STATUS: ioctl of the file that DRM_SILIFLOW_TIMELINE_OPEN returns */
+#define SILIFLOW_TIMELINE_STATUS	_IOR('i', 0x40, struct drm_siliflow_timeline_status)
+
 #define DRM_IOCTL_SILIFLOW_QUERY \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_QUERY, struct drm_siliflow_query)
 #define DRM_IOCTL_SILIFLOW_BO_CREATE \
@@ -605,6 +682,8 @@ struct drm_siliflow_wait_value {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_SILIFLOW_SUBMIT, struct drm_siliflow_submit)
 #define DRM_IOCTL_SILIFLOW_WAIT_VALUE \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_SILIFLOW_WAIT_VALUE, struct drm_siliflow_wait_value)
+#define DRM_IOCTL_SILIFLOW_TIMELINE_OPEN \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_SILIFLOW_TIMELINE_OPEN, struct drm_siliflow_timeline_open)
 
 #if defined(__cplusplus)
 }
