@@ -93,6 +93,19 @@ struct sili_status {
 /* Read health and use of the device as they are now. -EINVAL (size), -ENODEV. */
 int sili_get_status(struct sili_device *dev, struct sili_status *status);
 
+/* What an MCU has done since the machine's start; for all that use the device. */
+struct sili_mcu_counters {
+	uint64_t work_groups; /* that have ended; they count when they end */
+	uint64_t cycles;      /* occupied by them */
+	uint64_t busy[8];     /* cycles, by enum x1_engine; the rest is zero */
+};
+
+/*
+ * Read the counters of the first max MCUs, one after the other; returns how many.
+ * -EPERM (a card: root or CAP_PERFMON), -ENOMEM, -ENOTSUP (an older driver), -ENODEV.
+ */
+int sili_get_counters(struct sili_device *dev, struct sili_mcu_counters *mcus, uint32_t max);
+
 /* Modelled device clock, cycles. */
 int sili_clock(struct sili_device *dev, uint64_t *cycles);
 
@@ -102,13 +115,16 @@ int sili_clock(struct sili_device *dev, uint64_t *cycles);
  * Record what the device does, event by event (x1_timeline.h): kinds is a sum
  * of X1_TL_MASK(), events the room for those that were not read yet, a power
  * of two from 2^8 to 2^24, 0 = 2^20. Events without room are lost and counted.
- * -EINVAL, -EBUSY (started already), -ENOMEM, -ENOTSUP (not on this back end:
- * the in-process device has it).
+ * On a card it is all users' work, whose queues have the hardware's numbers, and
+ * one process has it at a time. -EINVAL, -EBUSY (started already, by anybody),
+ * -EPERM (a card: root or CAP_PERFMON), -ENOMEM, -E2BIG, -ENOTSUP (an older
+ * driver).
  */
 int sili_timeline_start(struct sili_device *dev, uint32_t kinds, uint32_t events);
 /*
  * Take up to max events, in the order of the ring; returns how many. lost, if
- * not NULL: how many were lost since the start. -EINVAL (not started), -ENOTSUP.
+ * not NULL: how many were lost since the start. -EINVAL (not started). A card that
+ * was reset has ended the recording: -ECANCELED, when all have been taken.
  */
 int sili_timeline_read(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
 		       uint64_t *lost);

@@ -120,6 +120,15 @@ SILI_EXPORT int sili_get_status(struct sili_device *dev, struct sili_status *sta
 	return ret ? ret : answer(status, status->size, &now, sizeof(now));
 }
 
+SILI_EXPORT int sili_get_counters(struct sili_device *dev, struct sili_mcu_counters *mcus,
+				  uint32_t max)
+{
+	uint32_t n = max < dev->info.mcus ? max : dev->info.mcus;
+	int ret = dev->be->counters(dev, mcus, n);
+
+	return ret ? ret : (int)n;
+}
+
 SILI_EXPORT int sili_clock(struct sili_device *dev, uint64_t *cycles)
 {
 	return dev->be->clock(dev, cycles);

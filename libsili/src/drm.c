@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xf86drm.h>
@@ -27,6 +28,7 @@ struct drm_bo {
 
 struct drm {
 	int fd;
+	int timeline; /* file, -1 = no recording */
 	uint32_t vm;
 	uint32_t user_vm; /* the same mappings, for user queues; 0 until there is one */
 	struct drm_bo *bos;
@@ -139,6 +141,12 @@ static int query(int fd, uint32_t type, void *answer, uint32_t size)
 	return call(fd, DRM_IOCTL_SILIFLOW_QUERY, &q);
 }
 
+/* Of a call whose arguments are right: a driver without it says that they are wrong. */
+static int older(int ret)
+{
+	return ret == -EINVAL ? -ENOTSUP : ret;
+}
+
 static int fill_info(struct sili_device *dev, const char *path)
 {
 	struct drm_siliflow_query_device d;
@@ -184,6 +192,81 @@ static int fill_info(struct sili_device *dev, const char *path)
 	return sili_ranges_init(&dev->va, start, end);
 }
 
+/* ---- what it has done ---- */
+
+/* Elements of the driver may be shorter than ours, or longer. */
+static int drm_counters(struct sili_device *dev, struct sili_mcu_counters *mcus, uint32_t n)
+{
+	struct drm_siliflow_query q = {.type = DRM_SILIFLOW_QUERY_COUNTERS};
+	struct drm_siliflow_query_counters *head;
+	int fd = drm_of(dev)->fd;
+	int ret = older(call(fd, DRM_IOCTL_SILIFLOW_QUERY, &q));
+
+	if (ret)
+		return ret;
+	head = malloc(q.size);
+	if (!head)
+		return -ENOMEM;
+	ret = query(fd, DRM_SILIFLOW_QUERY_COUNTERS, head, q.size);
+	for (uint32_t i = 0; i < n && !ret; i++) {
+		struct drm_siliflow_mcu_counters one = {0};
+
+		memcpy(&one, (char *)(head + 1) + i * (size_t)head->stride,
+		       sili_min64(head->stride, sizeof(one)));
+		mcus[i].work_groups = one.work_groups;
+		mcus[i].cycles = one.cycles;
+		memcpy(mcus[i].busy, one.busy, sizeof(one.busy));
+	}
+	free(head);
+	return ret;
+}
+
+static int drm_timeline_start(struct sili_device *dev, uint32_t kinds, uint32_t log2)
+{
+	struct drm_siliflow_timeline_open open = {.kinds = kinds, .log2 = log2};
+	struct drm *drm = drm_of(dev);
+	int ret;
+
+	if (drm->timeline >= 0)
+		return -EBUSY;
+	ret = older(call(drm->fd, DRM_IOCTL_SILIFLOW_TIMELINE_OPEN, &open));
+	if (ret)
+		return ret;
+	drm->timeline = open.fd;
+	return fcntl(open.fd, F_SETFL, O_NONBLOCK) ? -errno : 0;
+}
+
+static int drm_timeline_read(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
+			     uint64_t *lost)
+{
+	struct drm_siliflow_timeline_status status;
+	int fd = drm_of(dev)->timeline;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -EINVAL;
+	if (max)
+		n = read(fd, events, max * sizeof(*events));
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -errno;
+	if (ioctl(fd, SILIFLOW_TIMELINE_STATUS, &status))
+		return -errno;
+	*lost = status.lost;
+	return n < 0 ? 0 : (int)((size_t)n / sizeof(*events));
+}
+
+static int drm_timeline_stop(struct sili_device *dev)
+{
+	struct drm *drm = drm_of(dev);
+
+	if (drm->timeline >= 0)
+		close(drm->timeline);
+	drm->timeline = -1;
+	return 0;
+}
+
+/* ---- opening and closing ---- */
+
 static void vm_destroy(const struct drm *drm, uint32_t vm)
 {
 	struct drm_siliflow_vm_destroy destroy = {.vm = vm};
@@ -196,6 +279,7 @@ static void drm_close(struct sili_device *dev)
 {
 	struct drm *drm = drm_of(dev);
 
+	drm_timeline_stop(dev);
 	vm_destroy(drm, drm->vm);
 	vm_destroy(drm, drm->user_vm);
 	close(drm->fd);
@@ -218,6 +302,7 @@ static int drm_open(struct sili_device *dev, const char *arg, char *err, size_t 
 		return sili_fail(err, err_len, -ENOMEM, "out of memory");
 	}
 	drm->fd = fd;
+	drm->timeline = -1;
 	dev->priv = drm;
 	ret = fill_info(dev, arg ? arg : path);
 	if (!ret)
@@ -612,4 +697,8 @@ const struct sili_backend sili_backend_drm = {
 	.wait = drm_wait,
 	.fence_fd = drm_fence_fd,
 	.fault = drm_fault,
+	.counters = drm_counters,
+	.timeline_start = drm_timeline_start,
+	.timeline_read = drm_timeline_read,
+	.timeline_stop = drm_timeline_stop,
 };

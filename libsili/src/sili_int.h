@@ -138,7 +138,9 @@ struct sili_backend {
 	/* A descriptor of the caller's that polls readable once batch seq has ended. */
 	int (*fence_fd)(struct sili_queue *queue, uint64_t seq);
 	int (*fault)(struct sili_queue *queue, struct sili_fault *fault);
-	/* A timeline of 2^log2 events; NULL: not here. */
+	/* Of the first n MCUs. */
+	int (*counters)(struct sili_device *dev, struct sili_mcu_counters *mcus, uint32_t n);
+	/* A timeline of 2^log2 events. */
 	int (*timeline_start)(struct sili_device *dev, uint32_t kinds, uint32_t log2);
 	int (*timeline_read)(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
 			     uint64_t *lost);

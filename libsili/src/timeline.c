@@ -19,8 +19,6 @@ SILI_EXPORT int sili_timeline_start(struct sili_device *dev, uint32_t kinds, uin
 	if (!kinds || kinds & ~X1_TL_MASK_ALL || events & (events - 1) ||
 	    events < 1u << X1_TL_MIN_LOG2 || events > 1u << X1_TL_MAX_LOG2)
 		return -EINVAL;
-	if (!dev->be->timeline_start)
-		return -ENOTSUP;
 	return dev->be->timeline_start(dev, kinds, (uint32_t)__builtin_ctz(events));
 }
 
@@ -31,14 +29,12 @@ SILI_EXPORT int sili_timeline_read(struct sili_device *dev, struct x1_tl_event *
 
 	if (max > INT32_MAX)
 		return -EINVAL;
-	if (!dev->be->timeline_read)
-		return -ENOTSUP;
 	return dev->be->timeline_read(dev, events, max, lost ? lost : &ignored);
 }
 
 SILI_EXPORT int sili_timeline_stop(struct sili_device *dev)
 {
-	return dev->be->timeline_stop ? dev->be->timeline_stop(dev) : -ENOTSUP;
+	return dev->be->timeline_stop(dev);
 }
 
 /* ---- the file ---- */
@@ -58,6 +54,20 @@ static bool env_number(const char *name, uint32_t *out)
 		return false;
 	*out = (uint32_t)n;
 	return true;
+}
+
+static const char *why_not(int error)
+{
+	switch (error) {
+	case -EPERM:
+		return "recording a card, all users' work, needs root or CAP_PERFMON";
+	case -EBUSY:
+		return "somebody else records this card";
+	case -ENOTSUP:
+		return "this driver has no timeline";
+	default:
+		return strerror(-error);
+	}
 }
 
 int sili_timeline_open(struct sili_device *dev, char *err, size_t err_len)
@@ -81,9 +91,7 @@ int sili_timeline_open(struct sili_device *dev, char *err, size_t err_len)
 		return 0;
 	fclose(dev->timeline);
 	dev->timeline = NULL;
-	return sili_fail(err, err_len, ret, "SILI_TIMELINE: %s",
-			 ret == -ENOTSUP ? "only the in-process device has a timeline"
-					 : strerror(-ret));
+	return sili_fail(err, err_len, ret, "SILI_TIMELINE: %s", why_not(ret));
 }
 
 /* What the ring holds, behind a header that says how much it is. */

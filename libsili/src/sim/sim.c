@@ -421,6 +421,7 @@ const struct sili_backend sili_backend_sim = {
 	.wait = sim_wait,
 	.fence_fd = sim_fence_fd,
 	.fault = sim_fault,
+	.counters = sim_counters,
 	.timeline_start = sim_timeline_start,
 	.timeline_read = sim_timeline_read,
 	.timeline_stop = sim_timeline_stop,

@@ -93,6 +93,7 @@ void *sim_bo_map(struct sili_bo *bo);
 extern const struct x1_host_ops sim_host_ops;
 
 /* sim_timeline.c */
+int sim_counters(struct sili_device *dev, struct sili_mcu_counters *mcus, uint32_t n);
 int sim_timeline_start(struct sili_device *dev, uint32_t kinds, uint32_t log2);
 int sim_timeline_read(struct sili_device *dev, struct x1_tl_event *events, uint32_t max,
 		      uint64_t *lost);

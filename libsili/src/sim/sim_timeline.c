@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: MIT
-/* The timeline's ring: memory of the driver's own, and the registers around it. */
+/* Counters, and the timeline's ring: memory of the driver's own, and the registers around it. */
 #include <string.h>
 
 #include "sim.h"
+
+int sim_counters(struct sili_device *dev, struct sili_mcu_counters *mcus, uint32_t n)
+{
+	struct sim *s = dev->priv;
+
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < n; i++) {
+		sim_write(s, X1_REG_MCU_PERF_INDEX, i);
+		mcus[i] = (struct sili_mcu_counters){
+			.work_groups = sim_read64(s, X1_REG_MCU_PERF_WGS),
+			.cycles = sim_read64(s, X1_REG_MCU_PERF_CYCLES),
+		};
+		for (uint32_t e = 0; e < X1_ENGINE_COUNT; e++)
+			mcus[i].busy[e] = sim_read64(s, X1_REG_MCU_PERF_BUSY(e));
+	}
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
 
 int sim_timeline_start(struct sili_device *dev, uint32_t kinds, uint32_t log2)
 {

@@ -108,6 +108,91 @@ static void test_info_sizes(void **state)
 	sili_close(dev);
 }
 
+/* A product on all MCUs of a device; what it took. */
+static struct x1_perf product(struct sili_device *dev)
+{
+	struct sili_gemm g = {.size = sizeof(g),
+			      .m = 256,
+			      .n = 256,
+			      .k = 256,
+			      .a_fmt = X1_FMT_E4M3,
+			      .b_fmt = X1_FMT_E4M3,
+			      .c_fmt = X1_FMT_FP32};
+	struct sili_bo *bo = t_bo(dev, 1 << 20, SILI_HBM);
+	struct sili_queue *queue = t_queue(dev);
+	union x1_cmd cmds[8];
+	struct x1_perf perf;
+	int n;
+
+	g.a = sili_bo_dva(bo);
+	g.b = g.a + (64 << 10);
+	g.c = g.a + (256 << 10);
+	n = sili_gemm(dev, &g, cmds, 8, NULL);
+	assert_true(n > 0);
+	assert_int_equal(sili_run_perf(queue, cmds, (uint32_t)n, &perf), 0);
+	assert_true(perf.work_groups);
+	sili_queue_free(queue);
+	sili_bo_free(bo);
+	return perf;
+}
+
+/* What the MCUs count is what the queue counts. */
+static void test_counters(void **state)
+{
+	struct sili_device *dev = t_open("sim:mcus=8,hbm=64M,threads=2");
+	struct sili_mcu_counters mcu[16], sum = {0};
+	struct x1_perf perf;
+
+	(void)state;
+	memset(mcu, 0xff, sizeof(mcu));
+	assert_int_equal(sili_get_counters(dev, mcu, 16), 8);
+	assert_int_equal(mcu[7].work_groups | mcu[7].cycles | mcu[7].busy[7], 0);
+	assert_int_equal(mcu[8].cycles, UINT64_MAX);
+	perf = product(dev);
+	assert_int_equal(sili_get_counters(dev, mcu, 8), 8);
+	for (int i = 0; i < 8; i++) {
+		sum.work_groups += mcu[i].work_groups;
+		sum.cycles += mcu[i].cycles;
+		for (int e = 0; e < X1_ENGINE_COUNT; e++)
+			sum.busy[e] += mcu[i].busy[e];
+	}
+	assert_int_equal(sum.work_groups, perf.work_groups);
+	assert_int_equal(sum.cycles, perf.mcu_cycles);
+	assert_memory_equal(sum.busy, perf.busy, sizeof(perf.busy));
+	assert_int_equal(sili_get_counters(dev, mcu, 3), 3);
+	assert_int_equal(sili_get_counters(dev, NULL, 0), 0);
+	sili_close(dev);
+}
+
+static void test_timeline(void **state)
+{
+	static struct x1_tl_event e[1 << 12];
+	struct sili_device *dev = t_open("sim:mcus=8,hbm=64M,threads=2");
+	const uint32_t kinds = X1_TL_MASK(X1_TL_LAUNCH) | X1_TL_MASK(X1_TL_WG);
+	struct x1_perf perf;
+	uint64_t lost = 1;
+
+	(void)state;
+	assert_int_equal(sili_timeline_read(dev, e, 1, NULL), -EINVAL);
+	assert_int_equal(sili_timeline_start(dev, 0, 0), -EINVAL);
+	assert_int_equal(sili_timeline_start(dev, X1_TL_MASK_ALL + 1, 0), -EINVAL);
+	assert_int_equal(sili_timeline_start(dev, kinds, 1000), -EINVAL);
+	assert_int_equal(sili_timeline_start(dev, kinds, 128), -EINVAL);
+	assert_int_equal(sili_timeline_start(dev, kinds, 1u << 25), -EINVAL);
+	assert_int_equal(sili_timeline_start(dev, kinds, 1 << 12), 0);
+	assert_int_equal(sili_timeline_start(dev, kinds, 1 << 12), -EBUSY);
+	assert_int_equal(sili_timeline_read(dev, e, 1, &lost), 0);
+	assert_int_equal(lost, 0);
+	perf = product(dev);
+	assert_int_equal(sili_timeline_read(dev, e, 1, NULL), 1);
+	assert_int_equal(sili_timeline_read(dev, e, 1 << 12, NULL), perf.work_groups);
+	assert_int_equal(sili_timeline_read(dev, e, 1, NULL), 0);
+	assert_int_equal(sili_timeline_stop(dev), 0);
+	assert_int_equal(sili_timeline_read(dev, e, 1, NULL), -EINVAL);
+	assert_int_equal(sili_timeline_stop(dev), 0);
+	sili_close(dev);
+}
+
 static void test_memory(void **state)
 {
 	struct sili_device *dev = t_open("sim:hbm=64M");
@@ -202,7 +287,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_options),    cmocka_unit_test(test_firmware),
-		cmocka_unit_test(test_info_sizes), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_info_sizes), cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_timeline),   cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_status),     cmocka_unit_test(test_two_devices),
 	};
 
