@@ -20,10 +20,21 @@
 
 #define MAX_CARDS 64
 
+/* Of all MCUs of a card together, at some time of its clock. */
+struct sums {
+	uint64_t clock, work_groups, cycles, busy[X1_ENGINE_COUNT];
+};
+
 struct card {
 	char spec[64];
 	char pci[32];
 	struct sili_device *dev;
+	struct sums seen; /* when they were last printed */
+};
+
+static const char *const engine_names[X1_ENGINE_COUNT] = {
+	[X1_ENGINE_SEQ] = "SEQ",       [X1_ENGINE_LOAD] = "LOAD",   [X1_ENGINE_MATRIX] = "MATRIX",
+	[X1_ENGINE_VECTOR] = "VECTOR", [X1_ENGINE_STORE] = "STORE",
 };
 
 struct cards {
@@ -120,6 +131,66 @@ static int read_card(const struct card *c, struct sili_info *info, struct sili_s
 	return ret;
 }
 
+static int read_counters(const struct card *c, uint32_t mcus, struct sums *sums)
+{
+	struct sili_mcu_counters *each = calloc(mcus, sizeof(*each));
+	int n = each ? sili_get_counters(c->dev, each, mcus) : -ENOMEM, ret = n < 0 ? n : 0;
+
+	*sums = (struct sums){0};
+	if (!ret)
+		ret = sili_clock(c->dev, &sums->clock);
+	for (int i = 0; i < n; i++) {
+		sums->work_groups += each[i].work_groups;
+		sums->cycles += each[i].cycles;
+		for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
+			sums->busy[e] += each[i].busy[e];
+	}
+	free(each);
+	if (ret)
+		fprintf(stderr, "sili-smi: %s: counters: %s%s\n", c->spec, strerror(-ret),
+			ret == -EPERM ? ", they need root or CAP_PERFMON" : "");
+	return ret;
+}
+
+static double percent(uint64_t part, double whole)
+{
+	return whole > 0 ? 100.0 * (double)part / whole : 0;
+}
+
+/* What the MCUs did since the last time, at first since the machine's start. */
+static int print_counters(struct cards *cards)
+{
+	int ret = 0;
+
+	printf("%-12s %12s %10s", "device", "work-groups", "occupied/%");
+	for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
+		printf(" %7s/%%", engine_names[e]);
+	putchar('\n');
+	for (unsigned int i = 0; i < cards->count; i++) {
+		struct card *c = &cards->card[i];
+		struct sili_info info = {.size = sizeof(info)};
+		struct sums now;
+		uint64_t cycles;
+		int one = sili_get_info(c->dev, &info);
+
+		if (!one)
+			one = read_counters(c, info.mcus, &now);
+		if (one) {
+			ret = one;
+			continue;
+		}
+		cycles = now.cycles - c->seen.cycles;
+		printf("%-12s %12" PRIu64 " %10.1f", c->spec, now.work_groups - c->seen.work_groups,
+		       percent(cycles, (double)(now.clock - c->seen.clock) * info.mcus));
+		for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
+			printf(" %9.1f", percent(now.busy[e] - c->seen.busy[e], (double)cycles));
+		putchar('\n');
+		c->seen = now;
+	}
+	fflush(stdout);
+	return ret;
+}
+
 static int print_table(const struct cards *cards)
 {
 	int ret = 0;
@@ -151,7 +222,26 @@ static int print_table(const struct cards *cards)
 	return ret;
 }
 
-static int print_json(const struct cards *cards)
+/* Adds nothing where they cannot be read. */
+static int add_counters(json_t *object, const struct card *c, uint32_t mcus)
+{
+	json_t *busy = json_object();
+	struct sums sums;
+	int ret = read_counters(c, mcus, &sums);
+
+	for (unsigned int e = 0; e < X1_ENGINE_COUNT; e++)
+		json_object_set_new(busy, engine_names[e], json_integer((json_int_t)sums.busy[e]));
+	if (!ret)
+		json_object_set_new(object, "counters",
+				    json_pack("{s:I, s:I, s:I, s:O}", "clock",
+					      (json_int_t)sums.clock, "work_groups",
+					      (json_int_t)sums.work_groups, "cycles",
+					      (json_int_t)sums.cycles, "busy", busy));
+	json_decref(busy);
+	return ret;
+}
+
+static int print_json(const struct cards *cards, bool counters)
 {
 	json_t *list = json_array();
 	int ret = 0;
@@ -161,6 +251,7 @@ static int print_json(const struct cards *cards)
 		struct sili_status st;
 		struct sili_info info;
 		char fw[32], serial[24];
+		json_t *object;
 		int one = read_card(c, &info, &st);
 
 		if (one) {
@@ -170,22 +261,22 @@ static int print_json(const struct cards *cards)
 		version(info.fw_version, fw, sizeof(fw));
 		/* 64 bits do not fit a JSON number everywhere. */
 		snprintf(serial, sizeof(serial), "0x%016" PRIx64, info.serial);
-		json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:I, s:I, "
-				  "s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:b}",
-				  "device", c->spec, "pci", c->pci, "backend", info.backend,
-				  "serial", serial, "firmware_version", fw, "firmware_state",
-				  fw_state_name(st.fw_state), "firmware_heartbeat",
-				  (json_int_t)st.fw_heartbeat, "mcus", (int)info.mcus,
-				  "mcus_healthy", (int)st.mcus_healthy, "hbm_bytes",
-				  (json_int_t)st.hbm_bytes, "hbm_used", (json_int_t)st.hbm_used,
-				  "system_used", (json_int_t)st.system_used, "temp_mc",
-				  (int)st.temp_mc, "power_mw", (int)st.power_mw, "core_power_mw",
-				  (int)st.core_power_mw, "util_permille", (int)st.util_permille,
-				  "energy_core_uj", (json_int_t)st.energy_core_uj,
-				  "energy_package_uj", (json_int_t)st.energy_package_uj, "clock_hz",
-				  (json_int_t)info.clock_hz, "timing", (int)info.timing));
+		object = json_pack(
+			"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:I, s:I, "
+			"s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:b}",
+			"device", c->spec, "pci", c->pci, "backend", info.backend, "serial", serial,
+			"firmware_version", fw, "firmware_state", fw_state_name(st.fw_state),
+			"firmware_heartbeat", (json_int_t)st.fw_heartbeat, "mcus", (int)info.mcus,
+			"mcus_healthy", (int)st.mcus_healthy, "hbm_bytes", (json_int_t)st.hbm_bytes,
+			"hbm_used", (json_int_t)st.hbm_used, "system_used",
+			(json_int_t)st.system_used, "temp_mc", (int)st.temp_mc, "power_mw",
+			(int)st.power_mw, "core_power_mw", (int)st.core_power_mw, "util_permille",
+			(int)st.util_permille, "energy_core_uj", (json_int_t)st.energy_core_uj,
+			"energy_package_uj", (json_int_t)st.energy_package_uj, "clock_hz",
+			(json_int_t)info.clock_hz, "timing", (int)info.timing);
+		json_array_append_new(list, object);
+		if (counters && add_counters(object, c, info.mcus))
+			ret = 1;
 	}
 	json_dumpf(list, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -200,6 +291,8 @@ static void usage(FILE *out)
 	      "\n"
 	      "Lists SiliFlow X1 cards: firmware, MCUs, memory, temperature, power, use.\n"
 	      "\n"
+	      "  -c, --counters      what their MCUs and engines did, since the last time of\n"
+	      "                      --loop or the machine's start; needs root or CAP_PERFMON\n"
 	      "  -d, --device=SPEC   this device only: a node, or \"sim[:key=value,…]\";\n"
 	      "                      may be repeated\n"
 	      "  -j, --json          as JSON, one object a device\n"
@@ -228,17 +321,24 @@ static bool seconds(const char *text, struct timespec *out)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"device", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
-		{"loop", required_argument, NULL, 'l'},   {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},      {0},
+		{"counters", no_argument, NULL, 'c'},
+		{"device", required_argument, NULL, 'd'},
+		{"json", no_argument, NULL, 'j'},
+		{"loop", required_argument, NULL, 'l'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
 	};
 	static struct cards cards;
 	struct timespec pause = {0};
-	bool json = false, loop = false;
+	bool json = false, loop = false, counters = false;
 	int opt, ret = 0;
 
-	while ((opt = getopt_long(argc, argv, "d:jl:hV", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "cd:jl:hV", longs, NULL)) != -1) {
 		switch (opt) {
+		case 'c':
+			counters = true;
+			break;
 		case 'd':
 			if (cards.count == MAX_CARDS) {
 				fprintf(stderr, "sili-smi: more than %d devices\n", MAX_CARDS);
@@ -279,7 +379,9 @@ int main(int argc, char **argv)
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	while (cards.count) {
-		if (json ? print_json(&cards) : print_table(&cards))
+		if (json ? print_json(&cards, counters) : print_table(&cards))
+			ret = 1;
+		if (counters && !json && print_counters(&cards))
 			ret = 1;
 		if (!loop || stop || (nanosleep(&pause, NULL) && stop))
 			break;
