@@ -62,6 +62,16 @@ int bench_sim(json_t *root);
 int bench_vm(json_t *root);
 int bench_bind(json_t *root);
 
+/* ---- blas.c: products of host libraries ---- */
+
+struct bench_rival;
+/* The i-th that is put beside the X1's product of a format (by its name in results), or NULL. */
+const struct bench_rival *bench_rival(const char *format, unsigned int i);
+const char *bench_rival_name(const struct bench_rival *r);
+const char *bench_rival_what(const struct bench_rival *r);
+/* Of a warm product of dim x dim x dim; < 0: not installed, or not for this processor. */
+double bench_rival_seconds(const struct bench_rival *r, unsigned int dim);
+
 /* ---- nvme.c: the yardstick of the submit path ---- */
 
 struct bench_nvme;

@@ -143,10 +143,36 @@ static double once(struct gemm *g, struct x1_perf *perf)
 static void add(json_t *root, size_t f, const char *what, const char *unit, const char *against,
 		double value)
 {
-	char name[64];
+	char name[96];
 
 	snprintf(name, sizeof(name), "gemm.%s_4096.%s", formats[f].name, what);
 	bench_add(root, name, unit, against, value);
+}
+
+/* Host libraries beside the X1, in turn with it. */
+static int compare(json_t *root, size_t f, struct gemm *g)
+{
+	const double ops = 2.0 * DIM * DIM * DIM;
+	const struct bench_rival *r;
+
+	for (unsigned int i = 0; (r = bench_rival(formats[f].name, i)); i++) {
+		for (int round = 0; round < ROUNDS; round++) {
+			double theirs = bench_rival_seconds(r, DIM), ours;
+			char name[48];
+
+			if (theirs < 0)
+				break;
+			ours = once(g, NULL);
+			if (ours < 0)
+				return -1;
+			snprintf(name, sizeof(name), "host.%s_4096", bench_rival_name(r));
+			bench_add(root, name, "G/s", bench_rival_what(r), ops / theirs * 1e-9);
+			snprintf(name, sizeof(name), "ratio_%s", bench_rival_name(r));
+			add(root, f, name, "ratio", "rate of the host's library in the same round",
+			    theirs / ours);
+		}
+	}
+	return 0;
 }
 
 /* The peak before and after each product, and the product with timing off beside it. */
@@ -248,7 +274,7 @@ int bench_gemm(json_t *root)
 		/* What the device does not have, it does not announce. */
 		if (!(on.info.formats >> formats[f].fmt & 1))
 			continue;
-		ret = measure(root, f, &on, f ? NULL : &off);
+		ret = measure(root, f, &on, f ? NULL : &off) || compare(root, f, &on) ? -1 : 0;
 		if (!f)
 			dev_close(&off);
 	}

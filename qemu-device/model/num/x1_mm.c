@@ -274,6 +274,7 @@ static void run_tile(const struct job *j, const uint8_t *a, const uint8_t *b, co
 			       .acc = &tile,
 			       .acc_stride = nr * 4,
 			       .k = end - k,
+			       .rows = m->m - i0 < mr ? m->m - i0 : mr,
 			       .block = j->block,
 			       .sums = sums};
 

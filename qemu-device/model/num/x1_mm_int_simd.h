@@ -5,13 +5,13 @@
  * Loops over rows are unrolled whole, or gcc 12 keeps the sums in memory.
  * INT_OFFSET: A's bytes are 128 too large, which the columns' own sums take back.
  */
-INT_TARGET static inline void INT_NAME(const struct x1_mm_tile *t)
+INT_TARGET static ALWAYS_INLINE void INT_ROWS(const struct x1_mm_tile *t, const unsigned int rows)
 {
 	const uint8_t *a = t->a, *b = t->b;
 	ivec acc[2 * MR][2];
 
 #pragma GCC unroll 16
-	for (unsigned int i = 0; i < 2 * MR; i++) {
+	for (unsigned int i = 0; i < rows; i++) {
 		acc[i][0] = VI_LOAD(acc_row(t, i));
 		acc[i][1] = VI_LOAD((int32_t *)acc_row(t, i) + VL);
 		if (INT_OFFSET) {
@@ -23,21 +23,23 @@ INT_TARGET static inline void INT_NAME(const struct x1_mm_tile *t)
 		ivec b0 = VI_LOAD(b), b1 = VI_LOAD(b + 4 * VL);
 
 #pragma GCC unroll 16
-		for (unsigned int i = 0; i < 2 * MR; i++) {
-			int32_t few;
-			ivec x;
+		for (unsigned int i = 0; i < rows; i++) {
+			ivec x = VI_SET1(*(const any_i32 *)(a + i * t->a_stride));
 
-			__builtin_memcpy(&few, a + i * t->a_stride, 4);
-			x = VI_SET1(few);
 			acc[i][0] = INT_DOT(acc[i][0], x, b0);
 			acc[i][1] = INT_DOT(acc[i][1], x, b1);
 		}
 	}
 #pragma GCC unroll 16
-	for (unsigned int i = 0; i < 2 * MR; i++) {
+	for (unsigned int i = 0; i < rows; i++) {
 		VI_STORE(acc_row(t, i), acc[i][0]);
 		VI_STORE((int32_t *)acc_row(t, i) + VL, acc[i][1]);
 	}
+}
+
+INT_TARGET static inline void INT_NAME(const struct x1_mm_tile *t)
+{
+	FEWER_ROWS(INT_ROWS, 2 * MR, t);
 }
 
 #if INT_OFFSET
@@ -58,6 +60,7 @@ INT_TARGET static inline void INT_SUMS(const void *panel, uint32_t num, int32_t 
 #endif
 
 #undef INT_NAME
+#undef INT_ROWS
 #undef INT_GROUP
 #undef INT_OFFSET
 #undef INT_TARGET

@@ -135,8 +135,11 @@ static uint32_t cell_bytes(enum x1_format fmt)
 static void decode_tf32(const uint8_t *restrict src, uint32_t *restrict dst, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		memcpy(&dst[i], src + 4 * i, 4);
-		dst[i] &= ~0x1fffu;
+		uint32_t v;
+
+		memcpy(&v, src + 4 * i, 4);
+		/* Flushed as well: nobody else does it for the portable path. */
+		dst[i] = v & (v & 0x7f800000 ? ~0x1fffu : 0x80000000);
 	}
 }
 

@@ -34,6 +34,7 @@ struct x1_mm_tile {
 	void *acc;
 	size_t acc_stride; /* bytes */
 	uint32_t k;
+	uint32_t rows; /* of mr that anyone wants: others need not be computed */
 	/* k is a multiple of it: 32 or 16 for floats, 32 or 64 for integers. */
 	uint32_t block;
 	const int32_t *sums; /* of a kernel that has them */

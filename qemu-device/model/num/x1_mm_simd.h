@@ -9,7 +9,8 @@
  */
 #include "x1_mm_path.h"
 
-#define NR (2 * VL)
+#define NR            (2 * VL)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static inline const uint8_t *a_row(const struct x1_mm_tile *t, unsigned int i)
 {
@@ -21,31 +22,50 @@ static inline void *acc_row(const struct x1_mm_tile *t, unsigned int i)
 	return (uint8_t *)t->acc + i * t->acc_stride;
 }
 
-/* Element k of a row; operands used in place have no alignment. */
+/* Operands used in place have no alignment. */
+typedef float any_f32 __attribute__((aligned(1), may_alias));
+typedef int32_t any_i32 __attribute__((aligned(1), may_alias));
+
 static inline vec a_at(const uint8_t *row, uint32_t k)
 {
-	float f;
-
-	__builtin_memcpy(&f, row + 4 * (size_t)k, 4);
-	return V_SET1(f);
+	return V_SET1(((const any_f32 *)row)[k]);
 }
 
-static void blocks(const struct x1_mm_tile *t)
+/*
+ * A kernel for fewer rows than the tile has, where that is all that is wanted:
+ * what is left of a ragged m, products of a few rows. `rows` is a constant, so
+ * that the sums stay in registers.
+ */
+#define FEWER_ROWS(kernel, most, t)           \
+	do {                                  \
+		if ((t)->rows == 1)           \
+			kernel(t, 1);         \
+		else if ((t)->rows <= MR / 2) \
+			kernel(t, MR / 2);    \
+		else if ((t)->rows <= MR)     \
+			kernel(t, MR);        \
+		else                          \
+			kernel(t, most);      \
+	} while (0)
+
+static ALWAYS_INLINE void blocks_of(const struct x1_mm_tile *t, const unsigned int rows)
 {
 	const float *b = t->b;
 	const uint8_t *a[MR];
 
-	for (unsigned int i = 0; i < MR; i++)
+	for (unsigned int i = 0; i < rows; i++)
 		a[i] = a_row(t, i);
 	for (uint32_t k0 = 0; k0 < t->k; k0 += t->block) {
 		vec e[MR][2], o[MR][2];
 
-		for (unsigned int i = 0; i < MR; i++)
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < rows; i++)
 			e[i][0] = e[i][1] = o[i][0] = o[i][1] = V_ZERO();
 		for (uint32_t k = k0; k < k0 + t->block; k += 2, b += 2 * NR) {
 			vec b0 = V_LOAD(b), b1 = V_LOAD(b + VL);
 
-			for (unsigned int i = 0; i < MR; i++) {
+#pragma GCC unroll 16
+			for (unsigned int i = 0; i < rows; i++) {
 				vec x = a_at(a[i], k);
 
 				e[i][0] = V_FMA(x, b0, e[i][0]);
@@ -53,14 +73,16 @@ static void blocks(const struct x1_mm_tile *t)
 			}
 			b0 = V_LOAD(b + NR);
 			b1 = V_LOAD(b + NR + VL);
-			for (unsigned int i = 0; i < MR; i++) {
+#pragma GCC unroll 16
+			for (unsigned int i = 0; i < rows; i++) {
 				vec x = a_at(a[i], k + 1);
 
 				o[i][0] = V_FMA(x, b0, o[i][0]);
 				o[i][1] = V_FMA(x, b1, o[i][1]);
 			}
 		}
-		for (unsigned int i = 0; i < MR; i++) {
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < rows; i++) {
 			float *acc = acc_row(t, i);
 
 			V_STORE(acc, V_ADD(V_LOAD(acc), V_ADD(e[i][0], o[i][0])));
@@ -69,34 +91,48 @@ static void blocks(const struct x1_mm_tile *t)
 	}
 }
 
-static void fma_rule(const struct x1_mm_tile *t)
+static inline void blocks(const struct x1_mm_tile *t)
+{
+	FEWER_ROWS(blocks_of, MR, t);
+}
+
+static ALWAYS_INLINE void fma_rule_of(const struct x1_mm_tile *t, const unsigned int rows)
 {
 	const float *b = t->b;
 	const uint8_t *a = t->a;
 	vec acc[2 * MR][2];
 
-	for (unsigned int i = 0; i < 2 * MR; i++) {
+#pragma GCC unroll 16
+	for (unsigned int i = 0; i < rows; i++) {
 		acc[i][0] = V_LOAD(acc_row(t, i));
 		acc[i][1] = V_LOAD((float *)acc_row(t, i) + VL);
 	}
 	for (uint32_t k = 0; k < t->k; k++, a += 4, b += NR) {
 		vec b0 = V_LOAD(b), b1 = V_LOAD(b + VL);
 
-		for (unsigned int i = 0; i < 2 * MR; i++) {
+#pragma GCC unroll 16
+		for (unsigned int i = 0; i < rows; i++) {
 			vec x = a_at(a + i * t->a_stride, 0);
 
 			acc[i][0] = V_FMA(x, b0, acc[i][0]);
 			acc[i][1] = V_FMA(x, b1, acc[i][1]);
 		}
 	}
-	for (unsigned int i = 0; i < 2 * MR; i++) {
+#pragma GCC unroll 16
+	for (unsigned int i = 0; i < rows; i++) {
 		V_STORE(acc_row(t, i), acc[i][0]);
 		V_STORE((float *)acc_row(t, i) + VL, acc[i][1]);
 	}
 }
 
+static inline void fma_rule(const struct x1_mm_tile *t)
+{
+	FEWER_ROWS(fma_rule_of, 2 * MR, t);
+}
+
 /* Pairs of 16 bits, multiplied and added. */
 #define INT_NAME   pairs
+#define INT_ROWS   pairs_of
 #define INT_GROUP  2
 #define INT_OFFSET 0
 #define INT_TARGET
@@ -105,6 +141,7 @@ static void fma_rule(const struct x1_mm_tile *t)
 
 /* Four bytes, A's unsigned. */
 #define INT_NAME           bytes
+#define INT_ROWS           bytes_of
 #define INT_SUMS           bytes_sums
 #define INT_GROUP          4
 #define INT_OFFSET         1

@@ -265,7 +265,7 @@ static uint64_t expected(unsigned int op, uint64_t a, uint64_t b, uint64_t d)
 	case X1_OP_SUB:
 		return a + ~b + 1;
 	case X1_OP_MUL:
-		return (uint64_t)((wide)a * b);
+		return a * b;
 	case X1_OP_DIVU:
 		return b ? a / b : ~0ull;
 	case X1_OP_REMU:

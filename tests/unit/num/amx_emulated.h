@@ -33,7 +33,8 @@ static _Thread_local struct {
 } amx;
 
 /* Products see the tiles alone, of which amx_shapes() has made sure: fast instead. */
-#define AMX_PRODUCT __attribute__((noinline, no_sanitize("address"), no_sanitize("undefined")))
+#define AMX_FAST    no_sanitize("address"), no_sanitize("undefined")
+#define AMX_PRODUCT __attribute__((noinline, AMX_FAST))
 
 /* What #GP and #UD would be. */
 static inline void amx_need(bool ok)
@@ -82,7 +83,7 @@ static inline void amx_shapes(unsigned int c, unsigned int a, unsigned int b)
 		 g->row_bytes[a] == g->rows[b] * 4 && g->row_bytes[c] == g->row_bytes[b]);
 }
 
-static inline __attribute__((always_inline)) float amx_fp32(uint16_t bf16)
+static inline __attribute__((always_inline, AMX_FAST)) float amx_fp32(uint16_t bf16)
 {
 	uint32_t u = (uint32_t)bf16 << 16;
 	float f;
