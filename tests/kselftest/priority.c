@@ -95,7 +95,7 @@ TEST_F(priority, order)
 	ASSERT_EQ(0, util_syncobj(self->fd, &high));
 	c->prog[0] = (struct x1_insn){ .op = X1_OP_END };
 	util_cmd_launch(c, 0, 1);
-	c->cmds[0].launch.grid[0] = 2000000;
+	c->cmds[0].launch.grid[0] = 500000;
 	util_cmd_launch(c, 1, 1);
 	q.priority = 0;
 	ASSERT_EQ(0, util_ioctl(c->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
