@@ -639,6 +639,7 @@ int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
 /* siliflow_reset.c */
 void sili_reset_init(struct sili_device *sdev);
 void sili_reset_schedule(struct sili_device *sdev, const char *why);
+bool sili_reset_helps(struct sili_device *sdev, int error);
 void sili_reset_halt(struct sili_device *sdev);
 void sili_lock_all(struct sili_device *sdev);
 void sili_unlock_all(struct sili_device *sdev);

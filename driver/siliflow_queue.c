@@ -337,11 +337,12 @@ int sili_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file 
 		ret = -ENOSPC;
 	if (ret)
 		goto unlock;
-	queue = sili_queue_new(sdev, vm, args);
-	if (IS_ERR(queue)) {
-		ret = PTR_ERR(queue);
+	do {
+		queue = sili_queue_new(sdev, vm, args);
+		ret = PTR_ERR_OR_ZERO(queue);
+	} while (sili_reset_helps(sdev, ret));
+	if (ret)
 		goto unlock;
-	}
 	ret = xa_alloc(&sfile->queues, &args->queue, queue, xa_limit_31b, GFP_KERNEL);
 	if (ret) {
 		sili_queue_close(queue);

@@ -233,3 +233,22 @@ void sili_reset_schedule(struct sili_device *sdev, const char *why)
 	if (queue_work(sdev->timeout_wq, &sdev->reset_work))
 		dev_warn(sdev->drm.dev, "%s: device reset\n", why);
 }
+
+/**
+ * sili_reset_helps() - is it worth another try?
+ * @sdev: device, outside drm_dev_enter()
+ * @error: what a request of the firmware ended with
+ *
+ * Where the firmware did not answer, and starting it again was no help or too
+ * often tried, a reset is due: wait for it. If it does not answer then, either,
+ * the device is lost, and the next try ends with -ENODEV.
+ *
+ * Return: true when there was a reset.
+ */
+bool sili_reset_helps(struct sili_device *sdev, int error)
+{
+	if (error != -ETIMEDOUT)
+		return false;
+	flush_work(&sdev->reset_work);
+	return true;
+}

@@ -180,9 +180,12 @@ int sili_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *fi
 
 	if (args->flags & ~SILIFLOW_VM_FLAGS)
 		return -EINVAL;
-	vm = sili_vm_create(to_sili(drm));
-	if (IS_ERR(vm))
-		return PTR_ERR(vm);
+	do {
+		vm = sili_vm_create(to_sili(drm));
+		ret = PTR_ERR_OR_ZERO(vm);
+	} while (sili_reset_helps(to_sili(drm), ret));
+	if (ret)
+		return ret;
 	vm->long_running = args->flags & SILIFLOW_VM_LONG_RUNNING;
 	ret = xa_alloc(&sfile->vms, &args->vm, vm, xa_limit_31b, GFP_KERNEL);
 	if (ret)

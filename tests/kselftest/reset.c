@@ -190,4 +190,25 @@ TEST_F(reset, no_heartbeat)
 	EXPECT_EQ(X1_FW_STATE_READY, f.state);
 }
 
+/*
+ * Firmware that dies again and again is not started for ever, the device is
+ * reset instead; who asks it for something is served all the same. The last
+ * case: firmware may not die again for a minute.
+ */
+TEST_F(reset, firmware_dies_often)
+{
+	unsigned int before = resets(self->dir);
+	uint32_t queue, vm;
+
+	for (int i = 0; i < 4; i++) {
+		ASSERT_EQ(0, util_write_file(self->recover, "firmware"));
+		ASSERT_EQ(0, util_queue(self->fd, self->c.vm, &queue));
+		ASSERT_EQ(0, util_queue_destroy(self->fd, queue));
+		ASSERT_EQ(0, util_write_file(self->recover, "firmware"));
+		ASSERT_EQ(0, util_vm(self->fd, &vm));
+		ASSERT_EQ(0, util_vm_destroy(self->fd, vm));
+	}
+	EXPECT_LT(before, resets(self->dir));
+}
+
 TEST_HARNESS_MAIN
