@@ -24,21 +24,14 @@
 #define SILI_WINDOW_TABLES	(SILI_WINDOW_BYTES / X1_HUGE_SIZE)
 #define SILI_COPY_TIMEOUT	msecs_to_jiffies(10000)
 
-/**
- * struct sili_copy - the queue
- *
- * It lives where it was made: in the device logic of one reset.
- */
+/* The queue. It lives where it was made: in the device logic of one reset. */
 struct sili_copy {
 	struct sili_device *sdev;
-	/** @lock: one user at a time; protects what follows */
-	struct mutex lock;
-	/** @epoch: sdev->copy_epoch when the queue was made, 0 = there is none */
-	u32 epoch;
+	struct mutex lock;		/* one user at a time; protects what follows */
+	u32 epoch;			/* sdev->copy_epoch when it was made, 0 = there is none */
 	u32 wptr;
 	u64 seqno;
-	/** @window: tables of level 0 */
-	u64 window[SILI_WINDOW_TABLES];
+	u64 window[SILI_WINDOW_TABLES];	/* tables of level 0 */
 };
 
 /* ---- tables ---- */

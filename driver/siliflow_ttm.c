@@ -43,16 +43,11 @@ bool sili_res_visible(struct ttm_resource *res)
 	       to_sili_vram_res(res)->visible == PAGE_ALIGN(res->size);
 }
 
-/**
- * struct sili_tt - system pages of a buffer
- *
- * Mapped for the device while base.dma_address is there.
- */
+/* System pages of a buffer, mapped for the device while base.dma_address is there. */
 struct sili_tt {
 	struct ttm_tt base;
 	struct ttm_buffer_object *bo;
-	/** @sgt: the mapping, of pages of our own */
-	struct sg_table sgt;
+	struct sg_table sgt;		/* the mapping, of pages of our own */
 };
 
 #define to_sili_tt(t) container_of(t, struct sili_tt, base)
