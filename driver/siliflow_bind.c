@@ -732,3 +732,7 @@ void sili_bind_module_exit(void)
 {
 	destroy_workqueue(sili_bind_free_wq);
 }
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL_SILIFLOW_KUNIT_TEST)
+#include "tests/siliflow_bind_test.c"
+#endif

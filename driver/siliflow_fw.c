@@ -291,3 +291,7 @@ int sili_fw_load(struct sili_device *sdev)
 				     X1_FW_PATH, sdev->fw->size, X1_FW_MAX_BYTES);
 	return 0;
 }
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL_SILIFLOW_KUNIT_TEST)
+#include "tests/siliflow_fw_test.c"
+#endif

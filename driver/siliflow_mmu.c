@@ -621,3 +621,7 @@ int sili_mmu_init(struct sili_device *sdev)
 		writeq(0, sdev->hbm + SILI_FENCE_OFFSET + i);
 	return sili_mmu_kernel_vm(sdev);
 }
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL_SILIFLOW_KUNIT_TEST)
+#include "tests/siliflow_mmu_test.c"
+#endif

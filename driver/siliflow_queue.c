@@ -413,3 +413,7 @@ int sili_ioctl_queue_state(struct drm_device *drm, void *data, struct drm_file *
 	sili_queue_put(queue);
 	return 0;
 }
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL_SILIFLOW_KUNIT_TEST)
+#include "tests/siliflow_queue_test.c"
+#endif

@@ -224,3 +224,7 @@ int sili_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
 	sili_queue_put(queue);
 	return ret;
 }
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL_SILIFLOW_KUNIT_TEST)
+#include "tests/siliflow_submit_test.c"
+#endif

@@ -224,3 +224,7 @@ u64 sili_vram_run(struct ttm_resource *base, u32 page, u32 *run)
 		       page;
 	return res->segs[lo].hbm_page + (page - res->segs[lo].page);
 }
+
+#if IS_ENABLED(CONFIG_DRM_ACCEL_SILIFLOW_KUNIT_TEST)
+#include "tests/siliflow_vram_test.c"
+#endif
