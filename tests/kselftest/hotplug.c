@@ -160,14 +160,6 @@ FIXTURE_VARIANT_ADD(hotplug, remove) {
 	.remove = true,
 };
 
-/* Users of the module: files, queues, buffers of others' in all processes. */
-static int module_refs(void)
-{
-	char text[32];
-
-	return util_read_file("/sys/module/siliflow/refcnt", text, sizeof(text)) ? -1 : atoi(text);
-}
-
 /* The card at a PCI address, open; < 0 = there is none. */
 static int open_at(const char *pci)
 {
@@ -202,12 +194,12 @@ static int bring_back(const char *pci, bool whole)
 
 FIXTURE_SETUP(hotplug)
 {
-	self->refs = module_refs();
+	self->refs = util_module_refs();
 }
 
 FIXTURE_TEARDOWN(hotplug)
 {
-	EXPECT_EQ(self->refs, module_refs());
+	EXPECT_EQ(self->refs, util_module_refs());
 	EXPECT_EQ(0, util_usable());
 }
 

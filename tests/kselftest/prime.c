@@ -25,22 +25,6 @@ static int to_fd(int fd, uint32_t handle, uint32_t flags, int *dmabuf)
 	return ret;
 }
 
-static int export(int fd, uint32_t handle)
-{
-	int dmabuf, ret = to_fd(fd, handle, DRM_CLOEXEC | DRM_RDWR, &dmabuf);
-
-	return ret ? ret : dmabuf;
-}
-
-static int import(int fd, int dmabuf, uint32_t *handle)
-{
-	struct drm_prime_handle p = { .fd = dmabuf };
-	int ret = util_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &p);
-
-	*handle = p.handle;
-	return ret;
-}
-
 static uint32_t placement(int fd, uint32_t handle)
 {
 	struct drm_siliflow_bo_info info = { .handle = handle };
@@ -113,14 +97,14 @@ TEST_F(prime, another_file)
 	ASSERT_EQ(0, util_bo(self->fd, HUGE, SILIFLOW_BO_HBM, &bo));
 	ASSERT_EQ(0, util_bind(self->fd, self->c.vm, bo, SHARED, HUGE, 0));
 	ASSERT_EQ(0, fill(&self->c, SHARED, 0x1234, HUGE));
-	dmabuf = export(self->fd, bo);
+	dmabuf = util_export(self->fd, bo);
 	ASSERT_GE(dmabuf, 0);
 	EXPECT_EQ(HUGE, lseek(dmabuf, 0, SEEK_END));
-	ASSERT_EQ(0, import(self->fd, dmabuf, &again));
+	ASSERT_EQ(0, util_import(self->fd, dmabuf, &again));
 	EXPECT_EQ(bo, again);
 	fd = util_open();
 	ASSERT_EQ(0, util_setup(&other, fd));
-	ASSERT_EQ(0, import(fd, dmabuf, &theirs));
+	ASSERT_EQ(0, util_import(fd, dmabuf, &theirs));
 	close(dmabuf);
 	ASSERT_EQ(0, util_bind(fd, other.vm, theirs, SHARED, HUGE, 0));
 	EXPECT_EQ(SILIFLOW_BO_HBM, placement(fd, theirs));
@@ -141,14 +125,14 @@ TEST_F(prime, mmap_of_the_dma_buf)
 
 	ASSERT_EQ(0, util_bo(self->fd, HUGE, SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE, &bo));
 	ASSERT_EQ(0, util_bind(self->fd, self->c.vm, bo, SHARED, HUGE, 0));
-	dmabuf = export(self->fd, bo);
+	dmabuf = util_export(self->fd, bo);
 	ASSERT_GE(dmabuf, 0);
 	map = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
 	ASSERT_NE(MAP_FAILED, map);
 	map[5] = 55;
 	EXPECT_WORD(55, &self->c, SHARED + 20);
 	if (other >= 0) {
-		ASSERT_EQ(0, import(other, dmabuf, &handle));
+		ASSERT_EQ(0, util_import(other, dmabuf, &handle));
 		EXPECT_EQ(SILIFLOW_BO_SYSTEM, placement(self->fd, bo));
 		map[6] = 66;
 		EXPECT_WORD(55, &self->c, SHARED + 20);
@@ -188,7 +172,7 @@ TEST_F(prime, udmabuf)
 		SKIP(return, "no udmabuf");
 	for (size_t i = 0; i < size / 4; i += 1024)
 		map[i] = i;
-	ASSERT_EQ(0, import(self->fd, dmabuf, &handle));
+	ASSERT_EQ(0, util_import(self->fd, dmabuf, &handle));
 	close(dmabuf);
 	EXPECT_EQ(SILIFLOW_BO_SYSTEM, placement(self->fd, handle));
 	ASSERT_EQ(0, util_bind(self->fd, self->c.vm, handle, SHARED, size, 0));
@@ -214,7 +198,7 @@ TEST_F(prime, dma_heap)
 	map = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED, a.fd, 0);
 	ASSERT_NE(MAP_FAILED, map);
 	map[7] = 70;
-	ASSERT_EQ(0, import(self->fd, a.fd, &handle));
+	ASSERT_EQ(0, util_import(self->fd, a.fd, &handle));
 	close(a.fd);
 	ASSERT_EQ(0, util_bind(self->fd, self->c.vm, handle, SHARED, HUGE, 0));
 	EXPECT_WORD(70, &self->c, SHARED + 28);
@@ -266,7 +250,7 @@ TEST_F(prime, fences)
 			EXPECT_EQ(1, idle(dmabuf));
 		ASSERT_EQ(0, util_submit(self->fd, c->queue, UTIL_CMDS, 1, 0, c->syncobj));
 		if (!i)
-			dmabuf = export(self->fd, bo);
+			dmabuf = util_export(self->fd, bo);
 		ASSERT_GE(dmabuf, 0);
 		EXPECT_EQ(0, idle(dmabuf));
 		EXPECT_EQ(0, sync_file_status(dmabuf));
@@ -301,7 +285,7 @@ TEST_F(prime, fences_of_two_queues)
 		util_cmd_wait(c, i, GATE_WORD + 2 * i, 1);
 	ASSERT_EQ(0, util_submit(self->fd, c->queue, UTIL_CMDS, 1, 0, c->syncobj));
 	ASSERT_EQ(0, util_submit(self->fd, other, UTIL_CMDS + X1_CMD_BYTES, 1, 0, 0));
-	dmabuf = export(self->fd, bo);
+	dmabuf = util_export(self->fd, bo);
 	ASSERT_GE(dmabuf, 0);
 	*(volatile uint32_t *)&c->data[GATE_WORD] = 1;
 	EXPECT_EQ(0, util_syncobj_wait(self->fd, c->syncobj, 60000));
@@ -322,9 +306,9 @@ TEST_F(prime, bad_values)
 	EXPECT_EQ(-ENOENT, to_fd(self->fd, 0, DRM_CLOEXEC, &dmabuf));
 	EXPECT_EQ(-ENOENT, to_fd(self->fd, ~0u, DRM_CLOEXEC, &dmabuf));
 	EXPECT_EQ(-EINVAL, to_fd(self->fd, self->c.data_bo, ~0u, &dmabuf));
-	EXPECT_EQ(-EBADF, import(self->fd, -1, &handle));
-	EXPECT_EQ(-EINVAL, import(self->fd, pipes[0], &handle));
-	EXPECT_EQ(-EINVAL, import(self->fd, self->fd, &handle));
+	EXPECT_EQ(-EBADF, util_import(self->fd, -1, &handle));
+	EXPECT_EQ(-EINVAL, util_import(self->fd, pipes[0], &handle));
+	EXPECT_EQ(-EINVAL, util_import(self->fd, self->fd, &handle));
 	close(pipes[0]);
 	close(pipes[1]);
 	/* Read-only for who maps it. */
@@ -356,9 +340,9 @@ FIXTURE_SETUP(cards)
 	ASSERT_EQ(0, util_bo(a, 2 * HUGE, SILIFLOW_BO_HBM, &self->bo));
 	ASSERT_EQ(0, util_bind(a, self->a.vm, self->bo, SHARED, 2 * HUGE, 0));
 	ASSERT_EQ(0, fill(&self->a, SHARED, 0xa, 2 * HUGE));
-	self->dmabuf = export(a, self->bo);
+	self->dmabuf = util_export(a, self->bo);
 	ASSERT_GE(self->dmabuf, 0);
-	ASSERT_EQ(0, import(b, self->dmabuf, &self->theirs));
+	ASSERT_EQ(0, util_import(b, self->dmabuf, &self->theirs));
 	ASSERT_EQ(0, util_bind(b, self->b.vm, self->theirs, SHARED, 2 * HUGE, 0));
 }
 
@@ -443,8 +427,8 @@ TEST_F_TIMEOUT(cards, closing_order, 240)
 		ASSERT_EQ(0, util_bo(self->a.fd, 2 * HUGE, SILIFLOW_BO_HBM, &self->bo));
 		ASSERT_EQ(0, util_bind(self->a.fd, self->a.vm, self->bo, SHARED, 2 * HUGE, 0));
 		ASSERT_EQ(0, fill(&self->a, SHARED, 0xa, 2 * HUGE));
-		self->dmabuf = export(self->a.fd, self->bo);
-		ASSERT_EQ(0, import(self->b.fd, self->dmabuf, &self->theirs));
+		self->dmabuf = util_export(self->a.fd, self->bo);
+		ASSERT_EQ(0, util_import(self->b.fd, self->dmabuf, &self->theirs));
 		ASSERT_EQ(0, util_bind(self->b.fd, self->b.vm, self->theirs, SHARED, 2 * HUGE, 0));
 	}
 }

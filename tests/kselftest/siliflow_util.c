@@ -337,6 +337,135 @@ void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns)
 		.grid = { 1, 1, 1 } } };
 }
 
+int util_userq_create(struct util_userq *u, uint64_t rptr)
+{
+	struct drm_siliflow_queue_create q = {
+		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = UTIL_RING,
+		.ring_log2 = UTIL_RING_LOG2, .rptr_addr = rptr };
+	int ret = util_ioctl(u->c.fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q);
+
+	u->queue = q.queue;
+	u->offset = q.doorbell_offset;
+	u->wptr = 0;
+	return ret;
+}
+
+volatile uint32_t *util_doorbell(int fd, uint64_t offset)
+{
+	void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+int util_userq(struct util_userq *u, int fd)
+{
+	int ret;
+
+	memset(u, 0, sizeof(*u));
+	ret = util_setup_vm(&u->c, fd, SILIFLOW_VM_LONG_RUNNING);
+	if (!ret)
+		ret = util_bo(fd, UTIL_RING_BYTES, SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE,
+			      &u->ring_bo);
+	if (!ret)
+		ret = util_bind(fd, u->c.vm, u->ring_bo, UTIL_RING, UTIL_RING_BYTES, 0);
+	if (ret)
+		return ret;
+	u->ring = util_map(fd, u->ring_bo, UTIL_RING_BYTES);
+	if (u->ring == MAP_FAILED)
+		return -ENOMEM;
+	u->rptr = (uint64_t *)((uint8_t *)u->ring + (UTIL_RPTR - UTIL_RING));
+	ret = util_userq_create(u, UTIL_RPTR);
+	if (ret)
+		return ret;
+	u->doorbell = util_doorbell(fd, u->offset);
+	return u->doorbell ? 0 : -ENOMEM;
+}
+
+void util_push(struct util_userq *u, const union x1_cmd *cmd)
+{
+	u->ring[u->wptr++ % (1u << UTIL_RING_LOG2)] = *cmd;
+}
+
+void util_push_fence(struct util_userq *u, uint64_t addr, uint64_t value, uint16_t flags)
+{
+	util_push(u, &(union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_FENCE, .hdr.flags = flags, .addr = addr,
+			.value = value } });
+}
+
+void util_ring(struct util_userq *u)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	u->doorbell[X1_DB_WPTR / 4] = u->wptr;
+}
+
+/* A u64 in the data buffer, 64 bytes apart from the next. */
+#define FENCE_WORD(i) (512 + 8ull * (i))
+
+uint64_t *util_fence_word(struct util_userq *u, unsigned int i)
+{
+	return (uint64_t *)u->c.data + FENCE_WORD(i);
+}
+
+uint64_t util_fence_addr(unsigned int i)
+{
+	return UTIL_DATA + FENCE_WORD(i) * 8;
+}
+
+int util_wait_value(struct util_userq *u, const uint64_t *ptr, uint64_t value, int timeout_ms)
+{
+	struct drm_siliflow_wait_value w = {
+		.queue = u->queue, .ptr = (uintptr_t)ptr, .value = value,
+		.timeout_ns = util_deadline(timeout_ms) };
+
+	return util_ioctl(u->c.fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &w);
+}
+
+int util_export(int fd, uint32_t handle)
+{
+	struct drm_prime_handle p = {
+		.handle = handle, .flags = DRM_CLOEXEC | DRM_RDWR, .fd = -1 };
+	int ret = util_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &p);
+
+	return ret ? ret : p.fd;
+}
+
+int util_import(int fd, int dmabuf, uint32_t *handle)
+{
+	struct drm_prime_handle p = { .fd = dmabuf };
+	int ret = util_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &p);
+
+	*handle = p.handle;
+	return ret;
+}
+
+uint64_t util_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+uint32_t util_below(uint64_t *state, uint32_t n)
+{
+	return (uint32_t)(util_random(state) >> 16) % n;
+}
+
+uint64_t util_setting(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+int util_module_refs(void)
+{
+	char text[32];
+
+	return util_read_file("/sys/module/siliflow/refcnt", text, sizeof(text)) ? -1 : atoi(text);
+}
+
 int util_param(const char *name, unsigned long long value)
 {
 	char path[128];

@@ -22,6 +22,7 @@
 #include <x1/x1_fault.h>
 #include <x1/x1_isa.h>
 #include <x1/x1_limits.h>
+#include <x1/x1_regs.h>
 
 #define ARRAY_SIZE_T(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -100,6 +101,50 @@ void util_cmd_fetch(struct util_ctx *c, unsigned int i, uint64_t src, uint32_t w
 void util_cmd_wait(struct util_ctx *c, unsigned int i, uint32_t word, uint64_t value);
 /* LAUNCH of c->prog's first n instructions on a grid of one. */
 void util_cmd_launch(struct util_ctx *c, unsigned int i, uint32_t num_insns);
+
+/* A user queue on a long-running VM, with its ring and its doorbell. */
+struct util_userq {
+	struct util_ctx c; /* without queue */
+	uint32_t ring_bo, queue;
+	union x1_cmd *ring;
+	uint64_t *rptr;
+	volatile uint32_t *doorbell;
+	uint64_t offset; /* of the doorbell */
+	uint32_t wptr;
+};
+
+#define UTIL_RING_LOG2	6
+#define UTIL_RING	0x40000000ull
+#define UTIL_RING_BYTES 8192u
+#define UTIL_RPTR	(UTIL_RING + 4096)
+
+int util_userq(struct util_userq *u, int fd);
+/* The queue alone, on the VM and ring that are there; rptr = DVA, or 0. */
+int util_userq_create(struct util_userq *u, uint64_t rptr);
+/* NULL: there is none at this offset. */
+volatile uint32_t *util_doorbell(int fd, uint64_t offset);
+void util_push(struct util_userq *u, const union x1_cmd *cmd);
+void util_push_fence(struct util_userq *u, uint64_t addr, uint64_t value, uint16_t flags);
+/* What has been pushed is the device's. */
+void util_ring(struct util_userq *u);
+/* Words for fences, behind what jobs use of the data. */
+uint64_t *util_fence_word(struct util_userq *u, unsigned int i);
+uint64_t util_fence_addr(unsigned int i);
+int util_wait_value(struct util_userq *u, const uint64_t *ptr, uint64_t value, int timeout_ms);
+
+/* A buffer as a dma-buf: its file, or a negative errno; and back. */
+int util_export(int fd, uint32_t handle);
+int util_import(int fd, int dmabuf, uint32_t *handle);
+
+/* Numbers at random from a seed that is not 0. */
+uint64_t util_random(uint64_t *state);
+uint32_t util_below(uint64_t *state, uint32_t n);
+
+/* A number in the environment. */
+uint64_t util_setting(const char *name, uint64_t otherwise);
+
+/* Users of the module: files, queues, buffers of others' in all processes. */
+int util_module_refs(void);
 
 /* A parameter of the module; needs root. */
 int util_param(const char *name, unsigned long long value);

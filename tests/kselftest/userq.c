@@ -7,106 +7,11 @@
 
 #include "kselftest_harness.h"
 #include "siliflow_util.h"
-#include <x1/x1_regs.h>
 
-#define RING_LOG2  6
-#define RING	   0x40000000ull
-#define RPTR	   (RING + 4096)
-#define PAGE	   4096u
-#define FENCE_WORD 512 /* a u64 in the data buffer, 64 bytes apart */
-
-struct userq {
-	struct util_ctx c; /* without queue */
-	uint32_t ring_bo, queue;
-	union x1_cmd *ring;
-	uint64_t *rptr;
-	volatile uint32_t *doorbell;
-	uint64_t offset;
-	uint32_t wptr;
-};
-
-static int create(struct userq *u, uint64_t rptr)
-{
-	struct drm_siliflow_queue_create q = {
-		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = RING,
-		.ring_log2 = RING_LOG2, .rptr_addr = rptr };
-	int ret = util_ioctl(u->c.fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q);
-
-	u->queue = q.queue;
-	u->offset = q.doorbell_offset;
-	u->wptr = 0;
-	return ret;
-}
-
-static volatile uint32_t *doorbell(int fd, uint64_t offset)
-{
-	void *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
-
-	return map == MAP_FAILED ? NULL : map;
-}
-
-static int setup(struct userq *u, int fd)
-{
-	int ret;
-
-	memset(u, 0, sizeof(*u));
-	ret = util_setup_vm(&u->c, fd, SILIFLOW_VM_LONG_RUNNING);
-	if (!ret)
-		ret = util_bo(fd, 2 * PAGE, SILIFLOW_BO_HBM | SILIFLOW_BO_CPU_VISIBLE, &u->ring_bo);
-	if (!ret)
-		ret = util_bind(fd, u->c.vm, u->ring_bo, RING, 2 * PAGE, 0);
-	if (ret)
-		return ret;
-	u->ring = util_map(fd, u->ring_bo, 2 * PAGE);
-	if (u->ring == MAP_FAILED)
-		return -ENOMEM;
-	u->rptr = (uint64_t *)((uint8_t *)u->ring + PAGE);
-	ret = create(u, RPTR);
-	if (ret)
-		return ret;
-	u->doorbell = doorbell(fd, u->offset);
-	return u->doorbell ? 0 : -ENOMEM;
-}
-
-static void push(struct userq *u, const union x1_cmd *cmd)
-{
-	u->ring[u->wptr++ % (1u << RING_LOG2)] = *cmd;
-}
-
-static void push_fence(struct userq *u, uint64_t addr, uint64_t value, uint16_t flags)
-{
-	push(u, &(union x1_cmd){ .sync = {
-			.hdr.op = X1_CMD_FENCE, .hdr.flags = flags, .addr = addr,
-			.value = value } });
-}
-
-static void ring(struct userq *u)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	u->doorbell[X1_DB_WPTR / 4] = u->wptr;
-}
-
-static uint64_t *fence_word(struct userq *u, unsigned int i)
-{
-	return (uint64_t *)u->c.data + FENCE_WORD + 8 * i;
-}
-
-static uint64_t fence_addr(unsigned int i)
-{
-	return UTIL_DATA + (FENCE_WORD + 8ull * i) * 8;
-}
-
-static int wait_value(struct userq *u, const uint64_t *ptr, uint64_t value, int timeout_ms)
-{
-	struct drm_siliflow_wait_value w = {
-		.queue = u->queue, .ptr = (uintptr_t)ptr, .value = value,
-		.timeout_ns = util_deadline(timeout_ms) };
-
-	return util_ioctl(u->c.fd, DRM_IOCTL_SILIFLOW_WAIT_VALUE, &w);
-}
+#define PAGE 4096u
 
 FIXTURE(userq) {
-	struct userq u;
+	struct util_userq u;
 	int fd;
 };
 
@@ -114,7 +19,7 @@ FIXTURE_SETUP(userq)
 {
 	self->fd = util_open();
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(0, setup(&self->u, self->fd));
+	ASSERT_EQ(0, util_userq(&self->u, self->fd));
 }
 
 FIXTURE_TEARDOWN(userq)
@@ -126,16 +31,16 @@ FIXTURE_TEARDOWN(userq)
 /* Far more commands than the ring has entries; the read pointer follows. */
 TEST_F(userq, runs)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 
 	u->c.prog[0] = (struct x1_insn){ .op = X1_OP_END };
 	util_cmd_launch(&u->c, 0, 1);
 	for (uint64_t i = 1; i <= 100; i++) {
 		for (int n = 0; n < 7; n++)
-			push(u, &u->c.cmds[0]);
-		push_fence(u, fence_addr(0), i, X1_FENCE_IRQ);
-		ring(u);
-		ASSERT_EQ(0, wait_value(u, fence_word(u, 0), i, 60000));
+			util_push(u, &u->c.cmds[0]);
+		util_push_fence(u, util_fence_addr(0), i, X1_FENCE_IRQ);
+		util_ring(u);
+		ASSERT_EQ(0, util_wait_value(u, util_fence_word(u, 0), i, 60000));
 		/* It is written back a moment after the interrupt: none tells of it. */
 		while (__atomic_load_n(u->rptr, __ATOMIC_ACQUIRE) < u->wptr)
 			usleep(100);
@@ -146,72 +51,72 @@ TEST_F(userq, runs)
 /* CALL works in a user ring, with the same address space. */
 TEST_F(userq, call)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 
 	util_cmd_fill(&u->c, 0, 77, 8);
-	push(u, &(union x1_cmd){ .call = {
+	util_push(u, &(union x1_cmd){ .call = {
 			.hdr.op = X1_CMD_CALL, .addr = UTIL_CMDS, .count = 1 } });
-	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
-	ring(u);
-	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+	util_push_fence(u, util_fence_addr(0), 1, X1_FENCE_IRQ);
+	util_ring(u);
+	ASSERT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 	EXPECT_EQ(77, u->c.data[7]);
 }
 
 /* Two queues of one VM wait for each other through memory. */
 TEST_F(userq, ping_pong)
 {
-	struct userq *u = &self->u, other;
+	struct util_userq *u = &self->u, other;
 	int fd = self->fd;
 
 	other = *u;
 	ASSERT_EQ(0, util_bo(fd, 2 * PAGE, SILIFLOW_BO_SYSTEM, &other.ring_bo));
-	ASSERT_EQ(0, util_bind(fd, u->c.vm, other.ring_bo, RING + (1 << 20), 2 * PAGE, 0));
+	ASSERT_EQ(0, util_bind(fd, u->c.vm, other.ring_bo, UTIL_RING + (1 << 20), 2 * PAGE, 0));
 	other.ring = util_map(fd, other.ring_bo, 2 * PAGE);
 	ASSERT_NE(MAP_FAILED, other.ring);
 	struct drm_siliflow_queue_create q = {
-		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = RING + (1 << 20),
-		.ring_log2 = RING_LOG2 };
+		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = UTIL_RING + (1 << 20),
+		.ring_log2 = UTIL_RING_LOG2 };
 	ASSERT_EQ(0, util_ioctl(fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q));
 	EXPECT_NE(u->offset, q.doorbell_offset);
 	other.queue = q.queue;
 	other.wptr = 0;
-	other.doorbell = doorbell(fd, q.doorbell_offset);
+	other.doorbell = util_doorbell(fd, q.doorbell_offset);
 	ASSERT_NE(NULL, other.doorbell);
 	for (uint64_t i = 1; i <= 20; i++) {
-		push_fence(u, fence_addr(0), i, 0);
-		push(u, &(union x1_cmd){ .sync = {
-				.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = i } });
-		push(&other, &(union x1_cmd){ .sync = {
-				.hdr.op = X1_CMD_WAIT, .addr = fence_addr(0), .value = i } });
-		push_fence(&other, fence_addr(1), i, 0);
+		util_push_fence(u, util_fence_addr(0), i, 0);
+		util_push(u, &(union x1_cmd){ .sync = {
+				.hdr.op = X1_CMD_WAIT, .addr = util_fence_addr(1), .value = i } });
+		util_push(&other, &(union x1_cmd){ .sync = {
+				.hdr.op = X1_CMD_WAIT, .addr = util_fence_addr(0), .value = i } });
+		util_push_fence(&other, util_fence_addr(1), i, 0);
 	}
-	push_fence(u, fence_addr(2), 1, X1_FENCE_IRQ);
-	ring(&other);
-	ring(u);
-	EXPECT_EQ(0, wait_value(u, fence_word(u, 2), 1, 60000));
-	EXPECT_EQ(20, *fence_word(u, 1));
+	util_push_fence(u, util_fence_addr(2), 1, X1_FENCE_IRQ);
+	util_ring(&other);
+	util_ring(u);
+	EXPECT_EQ(0, util_wait_value(u, util_fence_word(u, 2), 1, 60000));
+	EXPECT_EQ(20, *util_fence_word(u, 1));
 }
 
 /* No fence comes out of it: a wait for a buffer does not wait for the queue. */
 TEST_F(userq, bo_wait_does_not_wait)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 
-	push(u, &(union x1_cmd){ .sync = {
-			.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = 1 } });
-	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
-	ring(u);
+	util_push(u, &(union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_WAIT, .addr = util_fence_addr(1), .value = 1 } });
+	util_push_fence(u, util_fence_addr(0), 1, X1_FENCE_IRQ);
+	util_ring(u);
 	EXPECT_EQ(0, util_bo_wait(self->fd, u->c.data_bo, -1));
-	EXPECT_EQ(-ETIME, wait_value(u, fence_word(u, 0), 1, 50));
-	*fence_word(u, 1) = 1;
-	EXPECT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+	EXPECT_EQ(-ETIME, util_wait_value(u, util_fence_word(u, 0), 1, 50));
+	*util_fence_word(u, 1) = 1;
+	EXPECT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 }
 
 /* Bindings may change while the queue runs. */
 TEST_F(userq, bind_while_running)
 {
 	const uint64_t addr = 1ull << 40;
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	uint32_t bo, *map;
 
 	for (uint64_t i = 1; i <= 10; i++) {
@@ -221,10 +126,10 @@ TEST_F(userq, bind_while_running)
 		ASSERT_EQ(0, util_bind(self->fd, u->c.vm, bo, addr, PAGE, 0));
 		util_cmd_fill(&u->c, 0, i, 4);
 		u->c.cmds[0].fill.dst = addr;
-		push(u, &u->c.cmds[0]);
-		push_fence(u, fence_addr(0), i, X1_FENCE_IRQ);
-		ring(u);
-		ASSERT_EQ(0, wait_value(u, fence_word(u, 0), i, 60000));
+		util_push(u, &u->c.cmds[0]);
+		util_push_fence(u, util_fence_addr(0), i, X1_FENCE_IRQ);
+		util_ring(u);
+		ASSERT_EQ(0, util_wait_value(u, util_fence_word(u, 0), i, 60000));
 		EXPECT_EQ(i, map[0]);
 		munmap(map, PAGE);
 		ASSERT_EQ(0, util_bo_close(self->fd, bo));
@@ -234,39 +139,39 @@ TEST_F(userq, bind_while_running)
 /* A fault is the queue's alone, and whoever waits for it is told. */
 TEST_F(userq, fault)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	struct drm_siliflow_queue_state s;
 
-	push_fence(u, fence_addr(0), 1, 0);
-	push(u, &(union x1_cmd){ .hdr.op = X1_CMD_COUNT });
-	push_fence(u, fence_addr(0), 2, 0);
-	ring(u);
-	EXPECT_EQ(-EIO, wait_value(u, fence_word(u, 0), 2, 60000));
-	EXPECT_EQ(1, *fence_word(u, 0));
-	EXPECT_EQ(0, wait_value(u, fence_word(u, 0), 1, 0));
+	util_push_fence(u, util_fence_addr(0), 1, 0);
+	util_push(u, &(union x1_cmd){ .hdr.op = X1_CMD_COUNT });
+	util_push_fence(u, util_fence_addr(0), 2, 0);
+	util_ring(u);
+	EXPECT_EQ(-EIO, util_wait_value(u, util_fence_word(u, 0), 2, 60000));
+	EXPECT_EQ(1, *util_fence_word(u, 0));
+	EXPECT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 1, 0));
 	ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
 	EXPECT_EQ(X1_FAULT_BAD_COMMAND, s.fault_code);
 	EXPECT_EQ(SILIFLOW_QUEUE_FAULTED, s.state);
 	/* The doorbell of a dead queue does nothing. */
-	ring(u);
+	util_ring(u);
 	ASSERT_EQ(0, util_queue_destroy(self->fd, u->queue));
-	ASSERT_EQ(0, create(u, 0));
-	u->doorbell = doorbell(self->fd, u->offset);
+	ASSERT_EQ(0, util_userq_create(u, 0));
+	u->doorbell = util_doorbell(self->fd, u->offset);
 	ASSERT_NE(NULL, u->doorbell);
-	push_fence(u, fence_addr(0), 5, X1_FENCE_IRQ);
-	ring(u);
-	EXPECT_EQ(0, wait_value(u, fence_word(u, 0), 5, 60000));
+	util_push_fence(u, util_fence_addr(0), 5, X1_FENCE_IRQ);
+	util_ring(u);
+	EXPECT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 5, 60000));
 }
 
 /* A write pointer past the ring is a fault, not a read beyond it. */
 TEST_F(userq, doorbell_past_the_ring)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	struct drm_siliflow_queue_state s;
 
-	u->wptr = (1u << RING_LOG2) + 1;
-	ring(u);
-	EXPECT_EQ(-EIO, wait_value(u, fence_word(u, 0), 1, 60000));
+	u->wptr = (1u << UTIL_RING_LOG2) + 1;
+	util_ring(u);
+	EXPECT_EQ(-EIO, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 	ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
 	EXPECT_EQ(X1_FAULT_BAD_RING, s.fault_code);
 }
@@ -274,16 +179,16 @@ TEST_F(userq, doorbell_past_the_ring)
 /* A ring that is not mapped. */
 TEST_F(userq, ring_unmapped)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	struct drm_siliflow_queue_state s;
 
-	ASSERT_EQ(0, util_unbind(self->fd, u->c.vm, RING, 2 * PAGE));
-	push_fence(u, fence_addr(0), 1, 0);
-	ring(u);
-	EXPECT_EQ(-EIO, wait_value(u, fence_word(u, 0), 1, 60000));
+	ASSERT_EQ(0, util_unbind(self->fd, u->c.vm, UTIL_RING, 2 * PAGE));
+	util_push_fence(u, util_fence_addr(0), 1, 0);
+	util_ring(u);
+	EXPECT_EQ(-EIO, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 	ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
 	EXPECT_EQ(X1_FAULT_UNMAPPED, s.fault_code);
-	EXPECT_EQ(RING, s.fault_addr);
+	EXPECT_EQ(UTIL_RING, s.fault_addr);
 }
 
 /*
@@ -294,7 +199,7 @@ TEST_F(userq, no_kernel_fence)
 {
 	const uint64_t kernel = X1_HUGE_SIZE + X1_NUM_QUEUES * 256ull * X1_CMD_BYTES;
 	struct drm_siliflow_queue_state s;
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	struct util_ctx victim;
 	int fd = util_open();
 
@@ -303,25 +208,25 @@ TEST_F(userq, no_kernel_fence)
 	util_cmd_wait(&victim, 0, 0, 1);
 	ASSERT_EQ(0, util_submit(fd, victim.queue, UTIL_CMDS, 1, 0, victim.syncobj));
 	for (uint64_t addr = kernel; addr < kernel + X1_NUM_QUEUES * 64; addr += 64) {
-		push_fence(u, addr, ~0ull, X1_FENCE_IRQ);
-		ring(u);
-		ASSERT_EQ(-EIO, wait_value(u, fence_word(u, 0), 1, 60000));
+		util_push_fence(u, addr, ~0ull, X1_FENCE_IRQ);
+		util_ring(u);
+		ASSERT_EQ(-EIO, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 		ASSERT_EQ(0, util_queue_state(self->fd, u->queue, &s));
 		EXPECT_EQ(X1_FAULT_UNMAPPED, s.fault_code);
 		EXPECT_EQ(addr, s.fault_addr);
 		munmap((void *)u->doorbell, PAGE);
 		ASSERT_EQ(0, util_queue_destroy(self->fd, u->queue));
-		ASSERT_EQ(0, create(u, 0));
-		u->doorbell = doorbell(self->fd, u->offset);
+		ASSERT_EQ(0, util_userq_create(u, 0));
+		u->doorbell = util_doorbell(self->fd, u->offset);
 		ASSERT_NE(NULL, u->doorbell);
 	}
 	/* Nor does a mapping at the same address in the user's own VM. */
 	ASSERT_EQ(0, util_bind(self->fd, u->c.vm, u->c.data_bo, kernel & ~4095ull, 8192, 0));
 	for (unsigned int i = 0; i < 32; i++)
-		push_fence(u, kernel + i * 64, ~0ull, X1_FENCE_IRQ);
-	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
-	ring(u);
-	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+		util_push_fence(u, kernel + i * 64, ~0ull, X1_FENCE_IRQ);
+	util_push_fence(u, util_fence_addr(0), 1, X1_FENCE_IRQ);
+	util_ring(u);
+	ASSERT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 	EXPECT_EQ(-EBUSY, util_syncobj_error(fd, victim.syncobj));
 	victim.data[0] = 1;
 	EXPECT_EQ(0, util_syncobj_wait(fd, victim.syncobj, 60000));
@@ -332,36 +237,36 @@ TEST_F(userq, no_kernel_fence)
 /* A doorbell that has been revoked does not ring for the slot's next owner. */
 TEST_F(userq, revoked_doorbell)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	volatile uint32_t *old = u->doorbell;
 	uint64_t offset = u->offset;
 
 	/* Mapped, but not touched before the end. */
-	volatile uint32_t *untouched = doorbell(self->fd, offset);
+	volatile uint32_t *untouched = util_doorbell(self->fd, offset);
 
 	ASSERT_NE(NULL, untouched);
-	push_fence(u, fence_addr(0), 1, X1_FENCE_IRQ);
-	ring(u);
-	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 1, 60000));
+	util_push_fence(u, util_fence_addr(0), 1, X1_FENCE_IRQ);
+	util_ring(u);
+	ASSERT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 	ASSERT_EQ(0, util_queue_destroy(self->fd, u->queue));
-	EXPECT_EQ(NULL, doorbell(self->fd, offset));
-	ASSERT_EQ(0, create(u, RPTR));
+	EXPECT_EQ(NULL, util_doorbell(self->fd, offset));
+	ASSERT_EQ(0, util_userq_create(u, UTIL_RPTR));
 	ASSERT_EQ(offset, u->offset);
 	old[X1_DB_WPTR / 4] = 1;
 	untouched[X1_DB_WPTR / 4] = 2;
-	u->doorbell = doorbell(self->fd, offset);
+	u->doorbell = util_doorbell(self->fd, offset);
 	ASSERT_NE(NULL, u->doorbell);
 	EXPECT_EQ(0, u->doorbell[X1_DB_WPTR / 4]);
-	push_fence(u, fence_addr(0), 2, X1_FENCE_IRQ);
-	ring(u);
-	ASSERT_EQ(0, wait_value(u, fence_word(u, 0), 2, 60000));
+	util_push_fence(u, util_fence_addr(0), 2, X1_FENCE_IRQ);
+	util_ring(u);
+	ASSERT_EQ(0, util_wait_value(u, util_fence_word(u, 0), 2, 60000));
 	EXPECT_EQ(1, u->doorbell[X1_DB_WPTR / 4]);
 	EXPECT_NE(1, untouched[X1_DB_WPTR / 4]);
 }
 
 TEST_F(userq, bad_mmap)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	const int prot = PROT_READ | PROT_WRITE;
 	int fd = util_open();
 
@@ -383,10 +288,10 @@ TEST_F(userq, bad_mmap)
 
 TEST_F(userq, bad_create)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	const struct drm_siliflow_queue_create good = {
-		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = RING,
-		.ring_log2 = RING_LOG2, .rptr_addr = RPTR };
+		.vm = u->c.vm, .flags = SILIFLOW_QUEUE_USER, .ring_addr = UTIL_RING,
+		.ring_log2 = UTIL_RING_LOG2, .rptr_addr = UTIL_RPTR };
 	static const uint64_t end = 1ull << X1_DVA_BITS;
 	struct drm_siliflow_queue_create q;
 	uint32_t plain;
@@ -400,11 +305,11 @@ TEST_F(userq, bad_create)
 	} while (0)
 	BAD(flags, 0);
 	BAD(flags, SILIFLOW_QUEUE_FLAGS + 1);
-	BAD(ring_addr, RING + 32);
+	BAD(ring_addr, UTIL_RING + 32);
 	BAD(ring_addr, 0);
 	BAD(ring_addr, end - 64);
 	BAD(ring_addr, ~63ull);
-	BAD(rptr_addr, RPTR + 4);
+	BAD(rptr_addr, UTIL_RPTR + 4);
 	BAD(rptr_addr, 8);
 	BAD(rptr_addr, end);
 	BAD(rptr_addr, ~7ull);
@@ -423,9 +328,9 @@ TEST_F(userq, bad_create)
 		EXPECT_EQ(-EINVAL, util_ioctl(self->fd, DRM_IOCTL_SILIFLOW_QUEUE_CREATE, &q)) \
 			TH_LOG("kernel queue with " #field);                               \
 	} while (0)
-	BAD(ring_addr, RING);
-	BAD(rptr_addr, RPTR);
-	BAD(ring_log2, RING_LOG2);
+	BAD(ring_addr, UTIL_RING);
+	BAD(rptr_addr, UTIL_RPTR);
+	BAD(ring_log2, UTIL_RING_LOG2);
 	BAD(timeout_ms, 1);
 	BAD(timeout_ms, 99);
 #undef BAD
@@ -435,9 +340,9 @@ TEST_F(userq, bad_create)
 
 TEST_F(userq, bad_wait)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	const struct drm_siliflow_wait_value good = {
-		.queue = u->queue, .ptr = (uintptr_t)fence_word(u, 0), .value = 1 };
+		.queue = u->queue, .ptr = (uintptr_t)util_fence_word(u, 0), .value = 1 };
 	struct drm_siliflow_wait_value w = good;
 	struct util_ctx c;
 
@@ -471,7 +376,7 @@ TEST_F(userq, bad_wait)
 TEST_F_TIMEOUT(userq, evicted, 120)
 {
 	const uint64_t addr = 1ull << 40;
-	struct userq u;
+	struct util_userq u;
 	struct util_ctx k;
 	uint32_t mine, theirs, *map;
 	uint64_t hbm, size;
@@ -486,7 +391,7 @@ TEST_F_TIMEOUT(userq, evicted, 120)
 	other = open(node, O_RDWR | O_CLOEXEC);
 	ASSERT_GE(other, 0);
 	size = hbm / 8 * 5 & ~(X1_HUGE_SIZE - 1ull);
-	ASSERT_EQ(0, setup(&u, fd));
+	ASSERT_EQ(0, util_userq(&u, fd));
 	ASSERT_EQ(0, util_setup(&k, other));
 	ASSERT_EQ(0, util_bo(fd, size, SILIFLOW_BO_HBM, &mine));
 	ASSERT_EQ(0, util_bind(fd, u.c.vm, mine, addr, size, 0));
@@ -500,17 +405,17 @@ TEST_F_TIMEOUT(userq, evicted, 120)
 			.pattern_bytes = 4, .rows = 1 } };
 
 		/* Half of the rounds it stands in a WAIT while its buffer goes. */
-		push(&u, &(union x1_cmd){ .sync = {
-				.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = i } });
-		push(&u, &fill);
-		push_fence(&u, fence_addr(0), i, X1_FENCE_IRQ);
+		util_push(&u, &(union x1_cmd){ .sync = {
+				.hdr.op = X1_CMD_WAIT, .addr = util_fence_addr(1), .value = i } });
+		util_push(&u, &fill);
+		util_push_fence(&u, util_fence_addr(0), i, X1_FENCE_IRQ);
 		if (i % 2)
-			*fence_word(&u, 1) = i;
-		ring(&u);
+			*util_fence_word(&u, 1) = i;
+		util_ring(&u);
 		k.cmds[0] = fill;
 		ASSERT_EQ(0, util_run(&k, 1));
-		*fence_word(&u, 1) = i;
-		ASSERT_EQ(0, wait_value(&u, fence_word(&u, 0), i, 60000));
+		*util_fence_word(&u, 1) = i;
+		ASSERT_EQ(0, util_wait_value(&u, util_fence_word(&u, 0), i, 60000));
 		EXPECT_EQ(i, map[0]);
 		EXPECT_EQ(i, map[size / 4 - 1]);
 	}
@@ -521,26 +426,26 @@ TEST_F_TIMEOUT(userq, evicted, 120)
 /* The device goes while the queue runs, and somebody sleeps until it has done something. */
 TEST_F(userq, unbind)
 {
-	struct userq *u = &self->u;
+	struct util_userq *u = &self->u;
 	int status, ret = -1;
 	char path[PATH_MAX];
 	pid_t child;
 
 	ASSERT_EQ(0, util_glob(UTIL_DRIVER "/0000:*", path));
-	push(u, &(union x1_cmd){ .sync = {
-			.hdr.op = X1_CMD_WAIT, .addr = fence_addr(1), .value = 1 } });
-	ring(u);
+	util_push(u, &(union x1_cmd){ .sync = {
+			.hdr.op = X1_CMD_WAIT, .addr = util_fence_addr(1), .value = 1 } });
+	util_ring(u);
 	child = fork();
 	if (!child)
-		_exit(-wait_value(u, fence_word(u, 0), 1, 60000));
+		_exit(-util_wait_value(u, util_fence_word(u, 0), 1, 60000));
 	ASSERT_LT(0, child);
-	EXPECT_EQ(-ETIME, wait_value(u, fence_word(u, 0), 1, 100));
+	EXPECT_EQ(-ETIME, util_wait_value(u, util_fence_word(u, 0), 1, 100));
 	ASSERT_EQ(0, util_write_file(UTIL_DRIVER "/unbind", basename(path)));
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == ENODEV);
-	EXPECT_EQ(-ENODEV, wait_value(u, fence_word(u, 0), 1, 0));
+	EXPECT_EQ(-ENODEV, util_wait_value(u, util_fence_word(u, 0), 1, 0));
 	/* The doorbell is a page like any other now. */
-	ring(u);
+	util_ring(u);
 	EXPECT_EQ(u->wptr, u->doorbell[X1_DB_WPTR / 4]);
 	ASSERT_EQ(0, util_write_file(UTIL_DRIVER "/bind", basename(path)));
 	/* udev makes the node. */
@@ -556,15 +461,15 @@ TEST_F(userq, unbind)
 TEST_F(userq, close_with_work_in_flight)
 {
 	for (int i = 0; i < 10; i++) {
-		struct userq u;
+		struct util_userq u;
 		int fd = util_open();
 
 		ASSERT_GE(fd, 0);
-		ASSERT_EQ(0, setup(&u, fd));
+		ASSERT_EQ(0, util_userq(&u, fd));
 		u.c.prog[0] = (struct x1_insn){ .op = X1_OP_JMP };
 		util_cmd_launch(&u.c, 0, 1);
-		push(&u, &u.c.cmds[0]);
-		ring(&u);
+		util_push(&u, &u.c.cmds[0]);
+		util_ring(&u);
 		munmap((void *)u.doorbell, PAGE);
 		munmap(u.ring, 2 * PAGE);
 		munmap(u.c.cmds, UTIL_BYTES);
