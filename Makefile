@@ -48,6 +48,7 @@ help:
 	@echo '  make test-debug the tests of the VM on a kernel with KASAN, lockdep, kmemleak, …'
 	@echo '  make test-7.3   the tests of the VM on the packaged kernel 7.3'
 	@echo '  make fuzz       fuzz the device core and the driver, each for a minute [SECONDS=]'
+	@echo '  make soak       mixed load with faults, resets and kills for half an hour [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
 	@echo
 	@echo 'Output goes to build/ (X1_BUILD= elsewhere), logs to build/log/.'
@@ -146,6 +147,11 @@ fuzz: guest core lib examples
 	@SILI_FUZZ_SECONDS=$(FUZZ_SECONDS) X1_TEST_TIMEOUT=$$(($(FUZZ_SECONDS) + 600)) \
 		X1_TEST_VM_TIMEOUT=$$(($(FUZZ_SECONDS) + 900)) tests/run --vm fuzz
 
+SOAK_SECONDS := $(or $(SECONDS),1800)
+soak: guest
+	@SILI_SOAK_SECONDS=$(SOAK_SECONDS) X1_TEST_TIMEOUT=$$(($(SOAK_SECONDS) + 600)) \
+		X1_TEST_VM_TIMEOUT=$$(($(SOAK_SECONDS) + 900)) tests/run --vm soak
+
 install: lib tools firmware module
 	@$(MAKE) -C libsili O=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a PREFIX=$(PREFIX) install
 	@$(MAKE) -C tools O=$(BUILD)/tools PREFIX=$(PREFIX) install
@@ -167,5 +173,5 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test debug-kernel test-debug test-7.3 bench coverage kernel-table lint fuzz \
+	test debug-kernel test-debug test-7.3 bench coverage kernel-table lint fuzz soak \
 	install deb clean distclean
