@@ -188,10 +188,11 @@ static bool sili_copy_settled(struct sili_copy *copy)
 	return state == X1_Q_STATE_FAULTED || state == U32_MAX;
 }
 
-/* Run what has been emitted, and wait for it. */
+/* Run what has been emitted, and wait for it. -ECANCELED: lost in a reset, which is over. */
 static int sili_copy_flush(struct sili_copy *copy)
 {
 	struct sili_device *sdev = copy->sdev;
+	bool lost;
 	long left;
 
 	sili_copy_emit(copy, &(union x1_cmd){ .sync = {
@@ -206,8 +207,9 @@ static int sili_copy_flush(struct sili_copy *copy)
 	left = wait_event_timeout(sdev->wait, sili_copy_settled(copy), SILI_COPY_TIMEOUT);
 	if (readq(sdev->hbm + sili_copy_fence_offset(sdev)) >= copy->seqno)
 		return 0;
+	lost = READ_ONCE(sdev->copy_epoch) != copy->epoch;
 	sili_copy_kill(copy, left ? "faulted" : "makes no progress");
-	return -EIO;
+	return lost ? -ECANCELED : -EIO;
 }
 
 /* Room for one more command beside the fence. */
@@ -223,10 +225,17 @@ static int sili_copy_room(struct sili_copy *copy, u32 *used)
 
 static int sili_copy_begin(struct sili_copy *copy)
 {
+	struct sili_device *sdev = copy->sdev;
+	u32 epoch;
 	int ret;
 
 	mutex_lock(&copy->lock);
+	epoch = READ_ONCE(sdev->copy_epoch);
 	ret = sili_copy_create(copy);
+	/* Then a reset is due. */
+	if (ret == -ETIMEDOUT &&
+	    wait_event_timeout(sdev->wait, READ_ONCE(sdev->copy_epoch) != epoch, SILI_COPY_TIMEOUT))
+		ret = -ECANCELED;
 	if (ret)
 		mutex_unlock(&copy->lock);
 	return ret;
@@ -234,14 +243,7 @@ static int sili_copy_begin(struct sili_copy *copy)
 
 /* ---- work ---- */
 
-/**
- * sili_copy_clear() - fill HBM with zeroes
- * @sdev: device, between drm_dev_enter() and drm_dev_exit()
- * @res: resource in HBM
- *
- * Return: 0; an error, and then any part may have been cleared.
- */
-int sili_copy_clear(struct sili_device *sdev, struct ttm_resource *res)
+static int sili_copy_try_clear(struct sili_device *sdev, struct ttm_resource *res)
 {
 	struct sili_copy *copy = sdev->copy;
 	u32 page, run, used = 0;
@@ -266,6 +268,25 @@ int sili_copy_clear(struct sili_device *sdev, struct ttm_resource *res)
 	if (!ret)
 		ret = sili_copy_flush(copy);
 	mutex_unlock(&copy->lock);
+	return ret;
+}
+
+/**
+ * sili_copy_clear() - fill HBM with zeroes
+ * @sdev: device, between drm_dev_enter() and drm_dev_exit()
+ * @res: resource in HBM
+ *
+ * What a reset ends is begun again.
+ *
+ * Return: 0; an error, and then any part may have been cleared.
+ */
+int sili_copy_clear(struct sili_device *sdev, struct ttm_resource *res)
+{
+	int ret;
+
+	do {
+		ret = sili_copy_try_clear(sdev, res);
+	} while (ret == -ECANCELED);
 	return ret;
 }
 
@@ -318,16 +339,7 @@ static int sili_copy_piece(struct sili_copy *copy, const struct sili_end *src,
 	return ret;
 }
 
-/**
- * sili_copy_move() - copy a buffer's contents from where it is to a new place
- * @bo: reserved buffer that nothing uses, with its system pages where one end is there
- * @dst: new place
- *
- * Between drm_dev_enter() and drm_dev_exit().
- *
- * Return: 0; an error, and then @dst is undefined.
- */
-int sili_copy_move(struct sili_bo *bo, struct ttm_resource *dst)
+static int sili_copy_try_move(struct sili_bo *bo, struct ttm_resource *dst)
 {
 	struct sili_device *sdev = to_sili(bo->base.base.dev);
 	struct sili_copy *copy = sdev->copy;
@@ -348,6 +360,25 @@ int sili_copy_move(struct sili_bo *bo, struct ttm_resource *dst)
 		ret = sili_copy_piece(copy, &from, &to, first,
 				      min(first + SILI_WINDOW_PAGES, pages));
 	mutex_unlock(&copy->lock);
+	return ret;
+}
+
+/**
+ * sili_copy_move() - copy a buffer's contents from where it is to a new place
+ * @bo: reserved buffer that nothing uses, with its system pages where one end is there
+ * @dst: new place
+ *
+ * Between drm_dev_enter() and drm_dev_exit(). What a reset ends is begun again.
+ *
+ * Return: 0; an error, and then @dst is undefined.
+ */
+int sili_copy_move(struct sili_bo *bo, struct ttm_resource *dst)
+{
+	int ret;
+
+	do {
+		ret = sili_copy_try_move(bo, dst);
+	} while (ret == -ECANCELED);
 	return ret;
 }
 
