@@ -67,6 +67,15 @@ int sili_mbox_locked(struct sili_device *sdev, enum x1_mbox_op op, const u32 *ar
 	return sili_mbox_errno(m.msg.status);
 }
 
+/* Firmware that died may have made a queue before: it can be made again when it has gone. */
+static void sili_mbox_undo(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args)
+{
+	const u32 *queue = args + offsetof(struct x1_mbox_queue_create, queue) / sizeof(*args);
+
+	if (op == X1_MBOX_QUEUE_CREATE)
+		sili_mbox_locked(sdev, X1_MBOX_QUEUE_DESTROY, queue, 1, NULL);
+}
+
 /*
  * sili_mbox() - ask firmware
  *
@@ -83,8 +92,10 @@ int sili_mbox(struct sili_device *sdev, enum x1_mbox_op op, const u32 *args, u32
 		return -ENODEV;
 	mutex_lock(&sdev->mbox_lock);
 	ret = sili_mbox_locked(sdev, op, args, num_args, reply);
-	if (ret == -ETIMEDOUT && !sili_fw_restart(sdev, "firmware does not answer"))
+	if (ret == -ETIMEDOUT && !sili_fw_restart(sdev, "firmware does not answer")) {
+		sili_mbox_undo(sdev, op, args);
 		ret = sili_mbox_locked(sdev, op, args, num_args, reply);
+	}
 	mutex_unlock(&sdev->mbox_lock);
 	if (ret == -ETIMEDOUT)
 		sili_reset_schedule(sdev, "firmware does not answer");
