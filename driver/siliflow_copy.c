@@ -160,9 +160,13 @@ static int sili_copy_create(struct sili_copy *copy)
 		return 0;
 	copy->wptr = 0;
 	ret = sili_mbox(sdev, X1_MBOX_QUEUE_CREATE, req.word, X1_MBOX_ARGS, NULL);
-	if (!ret)
-		copy->epoch = epoch;
-	return ret;
+	if (ret)
+		return ret;
+	/* A reset came in between: was it made before or after? */
+	if (READ_ONCE(sdev->copy_epoch) != epoch)
+		return sili_copy_destroy(copy) ?: -ECANCELED;
+	copy->epoch = epoch;
+	return 0;
 }
 
 static void sili_copy_emit(struct sili_copy *copy, const union x1_cmd *cmd)
