@@ -62,7 +62,8 @@ void x1_log(struct x1_core *core, int level, const char *fmt, ...)
 	core->ops.log(core->host, level, msg);
 }
 
-/* Held for less than a switch of threads takes: spin before sleeping, where there is such a kind. */
+/* Held for less than a switch of threads takes: spin before sleeping, where there is such a kind.
+ */
 static void lock_init(pthread_mutex_t *lock)
 {
 	pthread_mutexattr_t attr;

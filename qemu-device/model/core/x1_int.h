@@ -301,7 +301,7 @@ struct x1_core {
 	struct x1_unit_run *unit_pool;
 	unsigned int num_pool;
 	struct x1_launch *launch_pool;
-	uint32_t coop_free;            /* MCUs that cooperative grids may take */
+	uint32_t coop_free; /* MCUs that cooperative grids may take */
 
 	/* registers */
 	uint32_t irq_pending, irq_enable, coalesce;

@@ -204,7 +204,8 @@ struct window {
 	uint64_t dva, len;
 	uint8_t *ptr;
 	int64_t step;   /* to the next row */
-	uint64_t reach; /* what to translate at once: all that the transfer spans, if it is not far */
+	uint64_t reach; /* what to translate at once: all that the transfer spans, if it is not far
+			 */
 };
 
 /* Roughly: a longer window costs a look at each page, a shorter one another translation. */

@@ -53,9 +53,9 @@ struct x1_time_cmd {
 	void *owner;                     /* the caller's */
 
 	/* results */
-	uint64_t start, end; /* device cycles */
-	bool over_budget;    /* LAUNCH: ended by its budget; end = start + budget */
-	bool late;           /* arrival was before the model's clock and was clamped */
+	uint64_t start, end;          /* device cycles */
+	bool over_budget;             /* LAUNCH: ended by its budget; end = start + budget */
+	bool late;                    /* arrival was before the model's clock and was clamped */
 	uint64_t core_pj, package_pj; /* energy of this command */
 
 	/* the model's own */

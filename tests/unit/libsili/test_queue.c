@@ -319,11 +319,11 @@ static void test_builder_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many),           cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_fences),         cmocka_unit_test(test_fence_fd_of_fault),
-		cmocka_unit_test(test_free_pending),
-		cmocka_unit_test(test_faults),         cmocka_unit_test(test_runaway),
-		cmocka_unit_test(test_builder_errors), cmocka_unit_test(test_user_queue),
+		cmocka_unit_test(test_many),         cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_fences),       cmocka_unit_test(test_fence_fd_of_fault),
+		cmocka_unit_test(test_free_pending), cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_runaway),      cmocka_unit_test(test_builder_errors),
+		cmocka_unit_test(test_user_queue),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
