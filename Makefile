@@ -47,6 +47,7 @@ help:
 	@echo '  make kernel-table docs/kernels.md, from the tests of kernels over rows'
 	@echo '  make test-debug the tests of the VM on a kernel with KASAN, lockdep, kmemleak, …'
 	@echo '  make test-7.3   the tests of the VM on the packaged kernel 7.3'
+	@echo '  make test-packages the packages of make deb, in a clean Debian 13 that installs them'
 	@echo '  make fuzz       fuzz the device core and the driver, each for a minute [SECONDS=]'
 	@echo '  make soak       mixed load with faults, resets and kills for half an hour [SECONDS=]'
 	@echo '  make clean      remove what was built here; make distclean: downloads too'
@@ -126,6 +127,10 @@ test-7.3: guest lib tools examples
 	@scripts/build-module --for 7.3
 	@tests/run --series 7.3
 
+# DKMS compiles the driver in the guest: minutes without KVM.
+test-packages: guest deb
+	@tests/packages/run
+
 bench: guest lib
 	$(call part,bench-build,tests/bench,O=$(BUILD)/bench LIB=$(BUILD)/lib CORE=$(BUILD)/core/libx1core.a)
 	@tests/bench/run
@@ -173,5 +178,5 @@ distclean:
 	rm -rf $(BUILD)
 
 .PHONY: help all setup qemu kernel image module core firmware lib tools examples guest run vm \
-	test debug-kernel test-debug test-7.3 bench coverage kernel-table lint fuzz soak \
+	test debug-kernel test-debug test-7.3 test-packages bench coverage kernel-table lint fuzz soak \
 	install deb clean distclean

@@ -6,6 +6,8 @@
 
 image_dir=$build/image
 root_image=$image_dir/root.squashfs
+# A Debian without anything of this tree; its kernel is in boot/.
+clean_dir=$image_dir/clean
 
 # modules_of KERNEL RELEASE: where that kernel's modules are, if anywhere.
 modules_of() {
