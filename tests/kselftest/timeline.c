@@ -261,6 +261,8 @@ TEST_F(timeline, bad_arguments)
 		{ .kinds = COPIES, .log2 = ~0u },
 		{ .kinds = COPIES, .log2 = LOG2, .flags = 1 },
 	};
+	/* volatile: or the compiler warns of what is meant. */
+	void *volatile wild = (void *)BAD_POINTER;
 	uint64_t size, recorded, lost;
 	char *last;
 	int tl, small;
@@ -285,7 +287,7 @@ TEST_F(timeline, bad_arguments)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, read(tl, self->e, EVENT - 1));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-EFAULT, take(tl, (void *)BAD_POINTER, 3));
+	EXPECT_EQ(-EFAULT, take(tl, wild, 3));
 	EXPECT_EQ(-1, write(tl, self->e, EVENT));
 	EXPECT_EQ(EBADF, errno);
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, tl, 0));
