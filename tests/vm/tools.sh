@@ -38,10 +38,9 @@ counters() {
 		out=$("$smi" --counters --json -d /dev/sili0) && [[ $out == *'"MATRIX": '* ]]
 }
 
-# record DEVICE FILE: what a product does there, without the times. An emulated
-# processor's AVX2 may differ from a real one's: the device in the process does without.
+# record DEVICE FILE: what a product does there, without the times.
 record() {
-	X1_HOST_PATH=portable SILI_DEVICE=$1 "$trace" -k launch,wg,busy -o "$dir/json" "$X1_BUILD/examples/gemm" >"$dir/out" 2>&1 || {
+	SILI_DEVICE=$1 "$trace" -k launch,wg,busy -o "$dir/json" "$X1_BUILD/examples/gemm" >"$dir/out" 2>&1 || {
 		sed 's/^/# /' "$dir/out"
 		return 1
 	}

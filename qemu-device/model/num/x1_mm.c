@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Matrix product: choice of the host path, operands to panels, tiles to the path.
+ * Matrix product: operands to panels, tiles to the host path.
  *
  * A becomes m rows of k elements, B panels of nr columns, both padded with +0;
  * a tile of mr x nr accumulators then runs through the path's kernel. Stretches
  * of KC elements of k keep B's part in the L1 cache.
  */
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
 
 #include "x1_mm_operand.h"
 #include "x1_mm_path.h"
@@ -35,72 +30,6 @@ struct x1_mm_ws {
 	void *buf[WS_COUNT];
 	size_t size[WS_COUNT];
 };
-
-/* ---- host path ---- */
-
-static const struct x1_mm_path *const paths[] = {
-#if defined(__x86_64__)
-	&x1_mm_path_amx,      &x1_mm_path_avx512vnni, &x1_mm_path_avx512,
-	&x1_mm_path_avxvnni,  &x1_mm_path_avx2,
-#endif
-	&x1_mm_path_portable,
-};
-
-static const struct x1_mm_path *chosen;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void choose(void)
-{
-	const size_t n = sizeof(paths) / sizeof(paths[0]);
-	const char *want = getenv("X1_HOST_PATH");
-
-	for (size_t i = 0; i < n; i++) {
-		if (!paths[i]->usable())
-			continue;
-		if (!chosen)
-			chosen = paths[i];
-		if (want && !strcmp(want, paths[i]->name)) {
-			chosen = paths[i];
-			return;
-		}
-	}
-	if (want && *want)
-		fprintf(stderr, "X1_HOST_PATH=%s: unknown, or not on this CPU; using %s\n", want,
-			chosen->name);
-}
-
-const struct x1_mm_path *x1_mm_path(void)
-{
-	pthread_once(&once, choose);
-	return chosen;
-}
-
-const char *x1_num_path_name(void)
-{
-	return x1_mm_path()->name;
-}
-
-uint32_t x1_fp_enter(void)
-{
-#if defined(__x86_64__)
-	uint32_t saved = _mm_getcsr();
-
-	/* Portable code flushes by itself and needs the host's subnormals for that. */
-	_mm_setcsr(x1_mm_path() == &x1_mm_path_portable ? 0x1f80 : 0x1f80 | 0x8040);
-	return saved;
-#else
-	return 0;
-#endif
-}
-
-void x1_fp_leave(uint32_t saved)
-{
-#if defined(__x86_64__)
-	_mm_setcsr(saved);
-#else
-	(void)saved;
-#endif
-}
 
 /* ---- workspace ---- */
 
