@@ -501,6 +501,17 @@ int util_usable(void)
 	return ret;
 }
 
+int util_usable_again(void)
+{
+	int ret = util_usable();
+
+	for (int i = 0; i < 100 && ret; i++) {
+		usleep(100000);
+		ret = util_usable();
+	}
+	return ret;
+}
+
 int util_write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_TRUNC);

@@ -151,6 +151,8 @@ int util_param(const char *name, unsigned long long value);
 
 /* Is the device still there for a new user? 0, or the first error. */
 int util_usable(void);
+/* The same within ten seconds, of a card that comes back: udev makes the node. */
+int util_usable_again(void);
 
 /* Small files of sysfs and the like: 0 or a negative errno. What is read ends at its last line. */
 int util_write_file(const char *path, const char *text);

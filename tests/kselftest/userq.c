@@ -427,9 +427,9 @@ TEST_F_TIMEOUT(userq, evicted, 120)
 TEST_F(userq, unbind)
 {
 	struct util_userq *u = &self->u;
-	int status, ret = -1;
 	char path[PATH_MAX];
 	pid_t child;
+	int status;
 
 	ASSERT_EQ(0, util_glob(UTIL_DRIVER "/0000:*", path));
 	util_push(u, &(union x1_cmd){ .sync = {
@@ -448,13 +448,7 @@ TEST_F(userq, unbind)
 	util_ring(u);
 	EXPECT_EQ(u->wptr, u->doorbell[X1_DB_WPTR / 4]);
 	ASSERT_EQ(0, util_write_file(UTIL_DRIVER "/bind", basename(path)));
-	/* udev makes the node. */
-	for (int i = 0; i < 100 && ret; i++) {
-		ret = util_usable();
-		if (ret)
-			usleep(100000);
-	}
-	EXPECT_EQ(0, ret);
+	EXPECT_EQ(0, util_usable_again());
 }
 
 /* The process goes while its queue runs. */

@@ -152,6 +152,14 @@ const struct x1_mm_path *x1_mm_path(void)
 	return atomic_load_explicit(&chosen, memory_order_acquire);
 }
 
+bool x1_num_cpu_has_path(const char *name)
+{
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (!strcmp(name, paths[i]->name))
+			return paths[i]->usable();
+	return false;
+}
+
 const char *x1_num_path_name(void)
 {
 	return x1_mm_path()->name;

@@ -122,7 +122,10 @@ void x1_mm_ws_free(struct x1_mm_ws *ws);
 /* Legal and in range: computes the product. -1 = out of host memory. */
 int x1_mm(const struct x1_mm_args *args, struct x1_mm_ws *ws);
 
+/* The host path that computes. */
 const char *x1_num_path_name(void);
+/* Has this CPU what the path needs? One that it has and that computes otherwise is not taken. */
+bool x1_num_cpu_has_path(const char *name);
 
 /*
  * Operations per second (two per multiply-add) of this host core with the
